@@ -1,0 +1,8 @@
+"""Launcher for a checkout: `python cli.py search data.csv` is `autometa search data.csv`."""
+
+from autometa.cli import app
+
+__all__ = ["app"]
+
+if __name__ == "__main__":
+    app()
