@@ -1,0 +1,56 @@
+"""autometa: searches for models that start from what thousands of searches before them have learned."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from autometa.search.api import SearchResult, load, search
+    from autometa.search.estimators import AutoMetaClassifier, AutoMetaRegressor
+    from autometa.parameters import Categorical, Float, Int
+    from autometa.space import Space
+    from autometa.task import Policy, Task, Trial
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AutoMetaClassifier",
+    "AutoMetaRegressor",
+    "Categorical",
+    "Float",
+    "Int",
+    "Policy",
+    "SearchResult",
+    "Space",
+    "Task",
+    "Trial",
+    "load",
+    "search",
+]
+
+# Resolved on first use, so that `import autometa` brings in no heavy library.
+_HOMES = {
+    "AutoMetaClassifier": "autometa.search.estimators",
+    "AutoMetaRegressor": "autometa.search.estimators",
+    "Categorical": "autometa.parameters",
+    "Float": "autometa.parameters",
+    "Int": "autometa.parameters",
+    "Policy": "autometa.task",
+    "SearchResult": "autometa.search.api",
+    "Space": "autometa.space",
+    "Task": "autometa.task",
+    "Trial": "autometa.task",
+    "load": "autometa.search.api",
+    "search": "autometa.search.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'autometa' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

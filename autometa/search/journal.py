@@ -1,0 +1,114 @@
+"""The trials of a run in an Optuna study on journal storage, safe against a kill at any moment.
+
+One process owns the journal (it holds the lock of the run folder), so Optuna's own lock, which a
+killed process leaves behind and the next one waits 30 seconds for, is not used. A kill in the middle
+of a write leaves a torn last line, which reads once and breaks the file at the next append: opening
+cuts it off. A trial is stored when it is proposed and again, in one step, when it is finished; one
+that was not finished is found RUNNING and is run again.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import BaseJournalFileLock, JournalFileBackend
+from optuna.trial import TrialState, create_trial
+
+from autometa.errors import RunError
+from autometa.search.records import TrialRecord
+from autometa.space import Space
+
+STUDY = "autometa"
+
+_STATES = {
+    "complete": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+
+
+class _Owned(BaseJournalFileLock):
+    """The run folder's lock already keeps every other writer out."""
+
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
+
+
+class Journal:
+    """The study of a run.
+
+    Args:
+        path: journal.log; made if it is not there.
+        space: gives each trial its Optuna distributions.
+        first_folds: folds of the first repeat, for the records read back.
+
+    Raises:
+        RunError: the file is damaged before its last line.
+    """
+
+    def __init__(self, path: Path, space: Space, *, first_folds: int) -> None:
+        optuna.logging.set_verbosity(logging.WARNING)
+        self._space = space
+        self._first_folds = first_folds
+        path.with_name(path.name + ".lock").unlink(missing_ok=True)
+        cut_torn_tail(path)
+        try:
+            self._storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_Owned()))
+            self._study = optuna.create_study(
+                storage=self._storage, study_name=STUDY, direction="minimize", load_if_exists=True
+            )
+        except (ValueError, KeyError, AssertionError) as error:
+            raise RunError(f"{path} is damaged ({error}); start a new search") from error
+
+    def propose(self, record: TrialRecord, *, elapsed: float) -> None:
+        """Store a trial as running. Its number must be the next one."""
+        trial = create_trial(
+            state=TrialState.RUNNING,
+            params=dict(record.config),
+            distributions=self._space.distributions(record.config),
+            user_attrs={"source": record.source, "elapsed": elapsed},
+        )
+        self._study.add_trial(trial)
+
+    def finish(self, record: TrialRecord, *, elapsed: float) -> None:
+        """Store the outcome of a running trial."""
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(
+            self._study._study_id,  # noqa: SLF001 (the storage interface speaks in ids)
+            record.number,
+        )
+        content = {**record.to_json(), "elapsed": elapsed}
+        self._storage.set_trial_user_attr(trial_id, "result", content)
+        state = _STATES[record.stage]
+        values = [record.loss] if state == TrialState.COMPLETE else None
+        self._storage.set_trial_state_values(trial_id, state, values)
+
+    def read(self) -> tuple[list[TrialRecord], float]:
+        """All records in order of proposal, and the seconds that had passed at the last entry."""
+        records, elapsed = [], 0.0
+        for trial in self._study.get_trials(deepcopy=False):
+            attrs: dict[str, Any] = trial.user_attrs
+            record = TrialRecord(trial.number, trial.params, attrs["source"], self._first_folds)
+            elapsed = max(elapsed, attrs["elapsed"])
+            if trial.state.is_finished():
+                record.restore(attrs["result"])
+                elapsed = max(elapsed, attrs["result"]["elapsed"])
+            records.append(record)
+        return records, elapsed
+
+
+def cut_torn_tail(path: Path) -> None:
+    """Cut a file back to its last newline; what follows is half a line of a killed writer."""
+    if not path.exists():
+        return
+    with path.open("rb+") as handle:
+        content = handle.read()
+        end = content.rfind(b"\n") + 1
+        if end < len(content):
+            handle.truncate(end)

@@ -1,0 +1,163 @@
+"""Fits in worker processes on this machine, each with a limit on its time and its memory.
+
+Pebble keeps the pool and kills a worker whose time is up. Workers are forked from a server process
+that has imported the libraries once, so a killed one is replaced within milliseconds. Each worker
+watches itself: it ends when it has taken more memory than granted, and when the search is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import multiprocessing.forkserver
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import types
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, TimeoutError as FutureTimeoutError
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from typing import Any
+
+import psutil
+from pebble import ProcessExpired, ProcessPool
+
+from autometa.search.work import FitJob, FitOutcome, run_fit
+
+LIBRARIES = ["autometa.search.work", "lightgbm", "catboost", "torch", "sklearn.ensemble"]
+_OUT_OF_MEMORY = 87  # exit code of a worker that passed its memory limit
+_ORPHANED = 88
+_POLL = 0.05
+_limit_bytes: list[int | None] = [None]
+
+
+class _Process(ForkServerProcess):
+    """A worker that does not run the caller's main script again.
+
+    Workers need nothing from it, and a script without an ``if __name__ == "__main__"`` guard
+    would start its search a second time.
+    """
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:  # noqa: N802 (multiprocessing's name)
+        with _without_main():
+            return ForkServerProcess._Popen(process_obj)  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+class _Context(ForkServerContext):
+    Process = _Process  # type: ignore[assignment]
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+def warm_up() -> None:
+    """Start the server process that imports the libraries, while this process does other things."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    multiprocessing.forkserver.set_forkserver_preload(LIBRARIES)
+    with _without_main():
+        multiprocessing.forkserver.ensure_running()
+
+
+class LocalExecutor:
+    """Runs up to ``slots`` fits at a time in processes of this machine.
+
+    Args:
+        slots: worker processes.
+    """
+
+    name = "local"
+
+    def __init__(self, *, slots: int) -> None:
+        warm_up()
+        self.slots = slots
+        self._pool = ProcessPool(
+            max_workers=slots,
+            context=_Context(),
+            initializer=_start_worker,
+            initargs=(os.getpid(),),
+        )
+        self._finished: queue.SimpleQueue[FitOutcome] = queue.SimpleQueue()
+        self._running = 0
+
+    @property
+    def free(self) -> int:
+        """How many more fits can start now."""
+        return self.slots - self._running
+
+    def submit(self, job: FitJob) -> None:
+        """Start a fit; its outcome comes out of :meth:`wait`."""
+        future = self._pool.schedule(_run, args=[job], timeout=job.kill_after)
+        self._running += 1
+
+        def done(finished: Any) -> None:
+            self._finished.put(_outcome(job, finished))
+
+        future.add_done_callback(done)
+
+    def wait(self, seconds: float) -> list[FitOutcome]:
+        """Outcomes that have come in, after at most so many seconds of waiting for the first."""
+        outcomes = []
+        with contextlib.suppress(queue.Empty):
+            outcomes.append(self._finished.get(timeout=max(0.0, seconds)))
+            while True:
+                outcomes.append(self._finished.get_nowait())
+        self._running -= len(outcomes)
+        return outcomes
+
+    def stop(self) -> None:
+        """Kill what is running and end the workers."""
+        self._pool.stop()
+        self._pool.join(timeout=5)
+
+
+def _outcome(job: FitJob, future: Any) -> FitOutcome:
+    try:
+        outcome: FitOutcome = future.result()
+    except FutureTimeoutError:
+        error = f"stopped after {job.kill_after:.1f} s, the time limit of a fit"
+    except ProcessExpired as expired:
+        if expired.exitcode == _OUT_OF_MEMORY:
+            error = f"stopped at its memory limit of {(job.memory or 0) / 2**20:.0f} MB"
+        else:
+            error = f"the worker died (exit code {expired.exitcode}); out of memory, perhaps"
+    except CancelledError:
+        error = "cancelled"
+    except Exception as other:  # noqa: BLE001 (whatever the pool reports is this trial's outcome)
+        error = f"{type(other).__name__}: {other}"
+    else:
+        return outcome
+    return FitOutcome(job.trial, job.fold, None, error)
+
+
+def _start_worker(parent: int) -> None:
+    # Ctrl-C reaches every process of a terminal; the search decides, not the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _run(job: FitJob) -> FitOutcome:
+    _limit_bytes[0] = job.memory
+    return run_fit(job)
+
+
+def _watch(parent: int) -> None:
+    me = psutil.Process()
+    while True:
+        limit = _limit_bytes[0]
+        if limit is not None and me.memory_info().rss > limit:
+            os._exit(_OUT_OF_MEMORY)
+        if not psutil.pid_exists(parent):
+            os._exit(_ORPHANED)
+        time.sleep(_POLL)

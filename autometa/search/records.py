@@ -1,0 +1,111 @@
+"""What a search knows of each trial while it runs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from autometa.space import Config
+from autometa.task import Trial
+
+Stage = Literal["running", "paused", "complete", "pruned", "failed"]
+
+
+@dataclass(frozen=True)
+class FoldScore:
+    """The outcome of one fit.
+
+    Attributes:
+        loss: on the fold's validation rows; NaN where the metric is undefined there.
+        seconds: of the fit.
+        predict_seconds: of predicting the validation rows.
+        rounds: iterations or epochs of the kept model, 0 where there are none.
+        peak_mb: resident memory of the worker at its highest during the fit.
+        cut_short: whether the time limit of the fit, not its early stopping, ended it.
+    """
+
+    loss: float
+    seconds: float
+    predict_seconds: float = 0.0
+    rounds: int = 0
+    peak_mb: float = 0.0
+    cut_short: bool = False
+
+
+@dataclass
+class TrialRecord:
+    """One trial of a search: its config, where it came from, and the fits done so far.
+
+    Attributes:
+        number: 0, 1, ... in the order of proposal; the number in the Optuna study as well.
+        source: who proposed it, such as "portfolio: CatBoost" or "tpe".
+        folds: outcome of each fit by fold index.
+        first_folds: folds of the first repeat; the trial's loss is the mean over these.
+        stage: "paused" waits for time to be found; the others are states of a trial.
+        error: why it failed or was stopped.
+    """
+
+    number: int
+    config: Config
+    source: str
+    first_folds: int
+    folds: dict[int, FoldScore] = field(default_factory=dict)
+    stage: Stage = "running"
+    error: str = ""
+
+    @property
+    def algorithm(self) -> str:
+        """The learner's name."""
+        return str(self.config.get("algorithm", ""))
+
+    def mean_loss(self, upto: int) -> float:
+        """Mean loss over the folds 0..upto-1, those without a defined loss left out."""
+        losses = [self.folds[f].loss for f in range(upto) if f in self.folds]
+        known = [x for x in losses if not math.isnan(x)]
+        return sum(known) / len(known) if known else math.nan
+
+    @property
+    def loss(self) -> float:
+        """Mean loss over the first repeat."""
+        return self.mean_loss(self.first_folds)
+
+    @property
+    def seconds(self) -> float:
+        """What all its fits took together."""
+        return sum(f.seconds + f.predict_seconds for f in self.folds.values())
+
+    @property
+    def depth(self) -> int:
+        """How many folds are done without a gap from the first."""
+        depth = 0
+        while depth in self.folds:
+            depth += 1
+        return depth
+
+    def as_trial(self) -> Trial:
+        """The trial as policies see it."""
+        upto = min(self.depth, self.first_folds)
+        return Trial(
+            config=self.config,
+            state="running" if self.stage in ("running", "paused") else self.stage,
+            loss=self.loss,
+            fold_losses=tuple(self.folds[f].loss for f in range(upto)),
+            seconds=self.seconds,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the number and the config, as plain values."""
+        return {
+            "source": self.source,
+            "stage": self.stage,
+            "error": self.error,
+            "folds": {str(k): vars(v) for k, v in sorted(self.folds.items())},
+        }
+
+    def restore(self, content: dict[str, Any]) -> None:
+        """Take over what :meth:`to_json` wrote."""
+        self.source = content["source"]
+        self.stage = content["stage"]
+        self.error = content["error"]
+        self.folds = {int(k): FoldScore(**v) for k, v in content["folds"].items()}

@@ -1,0 +1,150 @@
+"""The run folder: where things are, atomic writes, and the lock that keeps a second writer out.
+
+```
+run.json          settings, schema, versions, seed: written once, before the first trial
+journal.log       Optuna's journal: every trial
+leaderboard.csv   one row per trial
+metrics.json      the scores so far
+model/            the best model so far; always complete
+report.html       for people
+work/             table, folds, fold models and predictions; removed when the search is over
+```
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import IO, Any
+
+from autometa.errors import RunError
+
+FORMAT = 1
+
+
+class RunFolder:
+    """Paths of one run and the writes that never leave half a file behind.
+
+    Args:
+        path: the folder; :meth:`create` makes it, :meth:`open` expects it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.run = path / "run.json"
+        self.journal = path / "journal.log"
+        self.leaderboard = path / "leaderboard.csv"
+        self.metrics = path / "metrics.json"
+        self.model = path / "model"
+        self.report = path / "report.html"
+        self.work = path / "work"
+        self._lock: IO[str] | None = None
+
+    @classmethod
+    def create(cls, path: Path) -> RunFolder:
+        """Make a new, locked run folder.
+
+        Raises:
+            RunError: the path exists and is not an empty folder, or cannot be written.
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise RunError(
+                f"a search needs a new or empty folder for its results; {path} is neither. "
+                f"Give another --out, or go on with it: autometa resume {path}"
+            )
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"the run folder {path} cannot be made: {error.strerror}") from error
+        folder = cls(path)
+        folder.lock()
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """An existing run folder.
+
+        Raises:
+            RunError: it is not a run folder, or one of a newer version.
+        """
+        folder = cls(path)
+        if not folder.run.is_file():
+            raise RunError(
+                f"a run folder holds a run.json; {path} has none. Was the search started at all?"
+            )
+        version = folder.read_run().get("format")
+        if not isinstance(version, int) or version > FORMAT:
+            raise RunError(
+                f"this autometa reads run folders up to format {FORMAT}; {path} has format {version}. "
+                f"Use the version of autometa that wrote it, or a newer one"
+            )
+        return folder
+
+    def read_run(self) -> dict[str, Any]:
+        """What run.json says.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        try:
+            content = json.loads(self.run.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.run} cannot be read: {error}") from error
+        if not isinstance(content, dict):
+            raise RunError(f"{self.run} must hold one JSON object; start the search anew")
+        return content
+
+    def write_run(self, content: dict[str, Any]) -> None:
+        """Write run.json."""
+        self.write_json(self.run, {"format": FORMAT, **content})
+
+    def lock(self) -> None:
+        """Take the folder for this process; the kernel frees it however the process ends.
+
+        Raises:
+            RunError: another process is at work in the folder.
+        """
+        handle = (self.path / ".lock").open("w", encoding="ascii")
+        # A killed run's last breath may still hold the lock for a moment.
+        for _ in range(20):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.1)
+            else:
+                self._lock = handle
+                return
+        handle.close()
+        raise RunError(f"another search is writing to {self.path}; wait for it, or stop it first")
+
+    def unlock(self) -> None:
+        """Let go of the folder."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+            (self.path / ".lock").unlink(missing_ok=True)
+
+    def write_text(self, path: Path, text: str) -> None:
+        """Write a file so that a reader sees the old content or the new, never a part."""
+        beside = path.with_name(path.name + ".tmp")
+        with beside.open("w", encoding="utf-8") as handle:
+            handle.write(text)
+            handle.flush()
+            os.fsync(handle.fileno())
+        beside.replace(path)
+
+    def write_json(self, path: Path, content: dict[str, Any]) -> None:
+        """Write a JSON file, atomically."""
+        self.write_text(path, json.dumps(content, indent=1) + "\n")
+
+    def trial(self, number: int) -> Path:
+        """Where the fold models and predictions of a trial are while the search runs."""
+        return self.work / "trials" / f"{number:05d}"
+
+    def drop_work(self) -> None:
+        """Remove what only a running search needs."""
+        shutil.rmtree(self.work, ignore_errors=True)

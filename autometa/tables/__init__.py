@@ -1,0 +1,1 @@
+"""Tables: reading, column types, leak checks, splits, preprocessing, learners, the objective, ensembles."""
