@@ -1,0 +1,40 @@
+"""This project, by its command line, from a CSV to a CSV of predictions."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.peers.contract import TARGET, Job, Predict, Predictions, run
+
+LAUNCHER = Path(__file__).resolve().parents[2] / "cli.py"
+
+
+def call(*arguments: str) -> None:
+    """Run the command line of this checkout."""
+    subprocess.run([sys.executable, str(LAUNCHER), *arguments], check=True)
+
+
+def fit(job: Job) -> Predict:
+    """Search with the time limit, leaving a run folder."""
+    table, found = job.folder / "train.csv", job.folder / "model"
+    job.train.assign(**{TARGET: job.target}).to_csv(table, index=False)
+    limits = ["--time", f"{job.time_limit:g}s", "--workers", str(job.workers), "--seed", str(job.seed)]
+    call("search", str(table), "--target", TARGET, *limits, "--out", str(found), "--quiet")
+
+    def predict(frame: pd.DataFrame) -> Predictions:
+        test, out = job.folder / "test.csv", job.folder / "found.csv"
+        frame.to_csv(test, index=False)
+        call("predict", str(found), str(test), "--proba", "--out", str(out))
+        read = pd.read_csv(out)
+        if not job.classification:
+            return Predictions(read["prediction"].to_numpy(), None)
+        columns = [name for name in read if name.startswith("proba_")]
+        return Predictions(read[columns].to_numpy(), [name.removeprefix("proba_") for name in columns])
+
+    return predict
+
+
+if __name__ == "__main__":
+    run(fit)
