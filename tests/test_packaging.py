@@ -126,7 +126,7 @@ def test_wheel_holds_the_package_and_its_data_and_nothing_beside_them(wheel: Pat
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names} == {"autometa", f"autometa-{wheel.name.split('-')[1]}.dist-info"}
     shipped = [
-        *(path.relative_to(ROOT) for path in (ROOT / "autometa").rglob("*.py")),
+        *(path.relative_to(ROOT) for path in (ROOT / "autometa").rglob("*.*") if path.suffix != ".pyc"),
         *(Path("autometa") / path.relative_to(ROOT) for path in (ROOT / "search_spaces").rglob("*.toml")),
         Path("autometa/meta_datasets/README.md"),
     ]
