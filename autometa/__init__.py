@@ -6,9 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from autometa.parameters import Categorical, Float, Int
     from autometa.search.api import SearchResult, load, search
     from autometa.search.estimators import AutoMetaClassifier, AutoMetaRegressor
-    from autometa.parameters import Categorical, Float, Int
     from autometa.space import Space
     from autometa.task import Policy, Task, Trial
 

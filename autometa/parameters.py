@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from autometa.errors import SpaceError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Value: TypeAlias = bool | int | float | str
 Condition: TypeAlias = tuple[str, tuple[Value, ...]]
@@ -150,9 +152,7 @@ Parameter: TypeAlias = Float | Int | Categorical
 
 def _check_range(p: Float | Int) -> None:
     if not p.low <= p.default <= p.high:
-        raise SpaceError(
-            f"low <= default <= high must hold; {p.name!r} has {p.low}, {p.default}, {p.high}"
-        )
+        raise SpaceError(f"low <= default <= high must hold; {p.name!r} has {p.low}, {p.default}, {p.high}")
     if p.log and p.low <= 0:
         raise SpaceError(f"a log scale needs low > 0; {p.name!r} has low={p.low}")
 
@@ -187,6 +187,4 @@ def narrow(p: Parameter, change: Mapping[str, Any]) -> Parameter:
     low, high = change.get("low", p.low), change.get("high", p.high)
     if not p.low <= low <= high <= p.high:
         raise SpaceError(f"{p.name!r} lies in [{p.low}, {p.high}]; got [{low}, {high}]")
-    return replace(
-        p, low=low, high=high, default=change.get("default", min(max(p.default, low), high))
-    )
+    return replace(p, low=low, high=high, default=change.get("default", min(max(p.default, low), high)))

@@ -12,13 +12,11 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autometa.errors import SpaceError
 from autometa.parameters import (
@@ -33,6 +31,7 @@ from autometa.parameters import (
 
 if TYPE_CHECKING:
     import optuna
+    from numpy.typing import NDArray
 
 Config: TypeAlias = Mapping[str, Value]
 
@@ -66,8 +65,7 @@ class Space:
                 parent = seen.get(p.when[0])
                 if not isinstance(parent, Categorical):
                     raise SpaceError(
-                        f"a condition must name an earlier categorical parameter; {p.name!r} "
-                        f"depends on {p.when[0]!r}"
+                        f"a condition must name an earlier categorical parameter; {p.name!r} depends on {p.when[0]!r}"
                     )
                 foreign = [v for v in p.when[1] if not parent.holds(v)]
                 if foreign or not p.when[1]:
@@ -112,9 +110,7 @@ class Space:
         if path.suffix != ".toml":
             path = _shipped() / f"{source}.toml"
             if not path.is_file():
-                raise SpaceError(
-                    f"a space is a .toml file or one of {', '.join(shipped_spaces())}; got {source}"
-                )
+                raise SpaceError(f"a space is a .toml file or one of {', '.join(shipped_spaces())}; got {source}")
         try:
             document = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
@@ -162,9 +158,7 @@ class Space:
             if isinstance(d, od.CategoricalDistribution):
                 odd = [c for c in d.choices if not isinstance(c, bool | int | float | str)]
                 if odd:
-                    raise SpaceError(
-                        f"choices must be bools, numbers or strings; {key!r} offers {odd[0]!r}"
-                    )
+                    raise SpaceError(f"choices must be bools, numbers or strings; {key!r} offers {odd[0]!r}")
                 choices: tuple[Any, ...] = tuple(d.choices)
                 parameters.append(Categorical(name=key, choices=choices, default=choices[0]))
             elif isinstance(d, od.IntDistribution) and d.step == 1:
@@ -203,15 +197,9 @@ class Space:
         for p in self.active(config):
             expected.add(p.name)
             if p.name not in config:
-                raise SpaceError(
-                    f"a config must hold every active parameter; {p.name!r} is missing"
-                )
+                raise SpaceError(f"a config must hold every active parameter; {p.name!r} is missing")
             if not p.holds(config[p.name]):
-                allowed = (
-                    f"one of {list(p.choices)}"
-                    if isinstance(p, Categorical)
-                    else f"in [{p.low}, {p.high}]"
-                )
+                allowed = f"one of {list(p.choices)}" if isinstance(p, Categorical) else f"in [{p.low}, {p.high}]"
                 raise SpaceError(f"{p.name!r} must be {allowed}; got {config[p.name]!r}")
         for name in config:
             if name not in expected:
@@ -252,16 +240,14 @@ class Space:
         for name, change in changes.items():
             narrowed = narrow(self[name], change)
             parameters = tuple(narrowed if p.name == name else p for p in self.parameters)
-            self = replace(self, parameters=_reachable(parameters))  # noqa: PLW0642
+            self = replace(self, parameters=_reachable(parameters))  # noqa: PLW0642 (one step of narrowing after another)
         return self
 
     # The unit cube
 
     def to_unit(self, config: Config) -> NDArray[np.float64]:
         """The place of a config in the unit cube, shape (d,); NaN where inactive."""
-        return np.array(
-            [p.to_unit(config[p.name]) if p.name in config else math.nan for p in self.parameters]
-        )
+        return np.array([p.to_unit(config[p.name]) if p.name in config else math.nan for p in self.parameters])
 
     def from_unit(self, unit: Sequence[float] | NDArray[np.float64]) -> dict[str, Value]:
         """The config at a place in the unit cube; coordinates of inactive parameters are not read."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
-import numpy as np
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
-from autometa.space import Config, Space
+    import numpy as np
+
+    from autometa.space import Config, Space
 
 State = Literal["complete", "pruned", "failed", "running"]
 
@@ -88,9 +90,7 @@ class Task:
 class Policy(Protocol):
     """Who decides what to try next. A policy keeps no state: all it knows is in its arguments."""
 
-    def propose(
-        self, task: Task, *, n: int, seed: int, candidates: Sequence[Config] | None = None
-    ) -> list[Config]:
+    def propose(self, task: Task, *, n: int, seed: int, candidates: Sequence[Config] | None = None) -> list[Config]:
         """The next n configs, the same for the same arguments.
 
         Args:

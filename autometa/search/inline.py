@@ -23,7 +23,7 @@ class InlineExecutor:
         """Do a fit; its outcome comes out of :meth:`wait`."""
         self._outcomes.append(run_fit(job))
 
-    def wait(self, seconds: float) -> list[FitOutcome]:  # noqa: ARG002 (nothing to wait for)
+    def wait(self, seconds: float) -> list[FitOutcome]:  # noqa: ARG002 (there is nothing to wait for)
         """Outcomes that have come in."""
         outcomes, self._outcomes = self._outcomes, []
         return outcomes

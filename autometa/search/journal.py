@@ -10,17 +10,20 @@ that was not finished is found RUNNING and is run again.
 from __future__ import annotations
 
 import logging
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.storages import JournalStorage
-from optuna.storages.journal import BaseJournalFileLock, JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import TrialState, create_trial
 
 from autometa.errors import RunError
 from autometa.search.records import TrialRecord
-from autometa.space import Space
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from autometa.space import Space
 
 STUDY = "autometa"
 
@@ -31,8 +34,8 @@ _STATES = {
 }
 
 
-class _Owned(BaseJournalFileLock):
-    """The run folder's lock already keeps every other writer out."""
+class _Owned(JournalFileOpenLock):
+    """No lock: the run folder's own already keeps every other writer out."""
 
     def acquire(self) -> bool:
         return True
@@ -60,7 +63,7 @@ class Journal:
         path.with_name(path.name + ".lock").unlink(missing_ok=True)
         cut_torn_tail(path)
         try:
-            self._storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_Owned()))
+            self._storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_Owned(str(path))))
             self._study = optuna.create_study(
                 storage=self._storage, study_name=STUDY, direction="minimize", load_if_exists=True
             )
@@ -80,7 +83,7 @@ class Journal:
     def finish(self, record: TrialRecord, *, elapsed: float) -> None:
         """Store the outcome of a running trial."""
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(
-            self._study._study_id,  # noqa: SLF001 (the storage interface speaks in ids)
+            self._study._study_id,  # noqa: SLF001 (the storage speaks in ids)
             record.number,
         )
         content = {**record.to_json(), "elapsed": elapsed}

@@ -17,15 +17,18 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Iterator
-from concurrent.futures import CancelledError, TimeoutError as FutureTimeoutError
+from concurrent.futures import CancelledError
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from multiprocessing.context import ForkServerContext, ForkServerProcess
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 from pebble import ProcessExpired, ProcessPool
 
 from autometa.search.work import FitJob, FitOutcome, run_fit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LIBRARIES = ["autometa.search.work", "lightgbm", "catboost", "torch", "sklearn.ensemble"]
 _OUT_OF_MEMORY = 87  # exit code of a worker that passed its memory limit
@@ -44,7 +47,7 @@ class _Process(ForkServerProcess):
     @staticmethod
     def _Popen(process_obj: Any) -> Any:  # noqa: N802 (multiprocessing's name)
         with _without_main():
-            return ForkServerProcess._Popen(process_obj)  # type: ignore[attr-defined]  # noqa: SLF001
+            return ForkServerProcess._Popen(process_obj)  # type: ignore[attr-defined]  # noqa: SLF001 (the hook for it)
 
 
 class _Context(ForkServerContext):
@@ -82,12 +85,7 @@ class LocalExecutor:
     def __init__(self, *, slots: int) -> None:
         warm_up()
         self.slots = slots
-        self._pool = ProcessPool(
-            max_workers=slots,
-            context=_Context(),
-            initializer=_start_worker,
-            initargs=(os.getpid(),),
-        )
+        self._pool: ProcessPool | None = None
         self._finished: queue.SimpleQueue[FitOutcome] = queue.SimpleQueue()
         self._running = 0
 
@@ -98,11 +96,19 @@ class LocalExecutor:
 
     def submit(self, job: FitJob) -> None:
         """Start a fit; its outcome comes out of :meth:`wait`."""
+        if self._pool is None:
+            self._pool = ProcessPool(
+                max_workers=self.slots,
+                context=_Context(),
+                initializer=_start_worker,
+                initargs=(os.getpid(),),
+            )
         future = self._pool.schedule(_run, args=[job], timeout=job.kill_after)
         self._running += 1
+        outcomes = self._finished
 
         def done(finished: Any) -> None:
-            self._finished.put(_outcome(job, finished))
+            outcomes.put(_outcome(job, finished))
 
         future.add_done_callback(done)
 
@@ -117,9 +123,13 @@ class LocalExecutor:
         return outcomes
 
     def stop(self) -> None:
-        """Kill what is running and end the workers."""
+        """Kill what is running; a later :meth:`submit` starts new workers."""
+        if self._pool is None:
+            return
         self._pool.stop()
         self._pool.join(timeout=5)
+        self._pool, self._running = None, 0
+        self._finished = queue.SimpleQueue()
 
 
 def _outcome(job: FitJob, future: Any) -> FitOutcome:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from autometa.space import Config
 from autometa.task import Trial
+
+if TYPE_CHECKING:
+    from autometa.space import Config
 
 Stage = Literal["running", "paused", "complete", "pruned", "failed"]
 
@@ -42,6 +44,7 @@ class TrialRecord:
         source: who proposed it, such as "portfolio: CatBoost" or "tpe".
         folds: outcome of each fit by fold index.
         first_folds: folds of the first repeat; the trial's loss is the mean over these.
+        refit: index in ``folds`` of a fit on more rows that stands for all others, or None.
         stage: "paused" waits for time to be found; the others are states of a trial.
         error: why it failed or was stopped.
     """
@@ -53,6 +56,7 @@ class TrialRecord:
     folds: dict[int, FoldScore] = field(default_factory=dict)
     stage: Stage = "running"
     error: str = ""
+    refit: int | None = None
 
     @property
     def algorithm(self) -> str:
@@ -74,6 +78,11 @@ class TrialRecord:
     def seconds(self) -> float:
         """What all its fits took together."""
         return sum(f.seconds + f.predict_seconds for f in self.folds.values())
+
+    @property
+    def models(self) -> list[int]:
+        """Indices of the fits whose mean is predicted."""
+        return sorted(self.folds) if self.refit is None else [self.refit]
 
     @property
     def depth(self) -> int:

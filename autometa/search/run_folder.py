@@ -18,10 +18,12 @@ import json
 import os
 import shutil
 import time
-from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from autometa.errors import RunError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FORMAT = 1
 
@@ -73,9 +75,7 @@ class RunFolder:
         """
         folder = cls(path)
         if not folder.run.is_file():
-            raise RunError(
-                f"a run folder holds a run.json; {path} has none. Was the search started at all?"
-            )
+            raise RunError(f"a run folder holds a run.json; {path} has none. Was the search started at all?")
         version = folder.read_run().get("format")
         if not isinstance(version, int) or version > FORMAT:
             raise RunError(
@@ -90,12 +90,20 @@ class RunFolder:
         Raises:
             RunError: the file is damaged.
         """
+        return self.read_json(self.run)
+
+    def read_json(self, path: Path) -> dict[str, Any]:
+        """One JSON object of the run folder.
+
+        Raises:
+            RunError: the file is missing or damaged.
+        """
         try:
-            content = json.loads(self.run.read_text(encoding="utf-8"))
+            content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise RunError(f"{self.run} cannot be read: {error}") from error
+            raise RunError(f"{path} cannot be read: {error}") from error
         if not isinstance(content, dict):
-            raise RunError(f"{self.run} must hold one JSON object; start the search anew")
+            raise RunError(f"{path} must hold one JSON object; start the search anew")
         return content
 
     def write_run(self, content: dict[str, Any]) -> None:

@@ -58,17 +58,14 @@ class Settings:
             raise InputError(f"trials must be at least 1; got {self.trials}")
         if self.time_limit is not None and self.time_limit < 5:
             raise InputError(
-                f"the time limit must be at least 5 seconds (starting up takes about 3); "
-                f"got {self.time_limit:g}"
+                f"the time limit must be at least 5 seconds (starting up takes about 3); got {self.time_limit:g}"
             )
         if self.trials is None and self.time_limit is None:
             object.__setattr__(self, "time_limit", DEFAULT_TIME)
         if self.workers < 1:
             raise InputError(f"workers must be at least 1; got {self.workers}")
         if self.memory < 2**29:
-            raise InputError(
-                f"memory must be at least 512M (the libraries alone take that); got {self.memory} bytes"
-            )
+            raise InputError(f"memory must be at least 512M (the libraries alone take that); got {self.memory} bytes")
         if self.embargo < 0:
             raise InputError(f"embargo must be 0 or more rows; got {self.embargo}")
         if self.embargo and self.time_column is None:

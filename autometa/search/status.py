@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from autometa.tables.findings import Finding
+if TYPE_CHECKING:
+    from autometa.tables.findings import Finding
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,20 @@ import resource
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from autometa.search.records import FoldScore
-from autometa.space import Config
 from autometa.tables.metrics import resolve_metric
 from autometa.tables.objective import evaluate
 from autometa.tables.splits import Folds
 from autometa.tables.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from autometa.space import Config
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,8 @@ class FitJob:
         seconds: the fit stops itself after so long and keeps its best state; None for no limit.
         kill_after: the worker is killed after so long; None for never.
         memory: bytes that the worker may use; None for no limit.
-        rows: file of training rows to use instead of the fold's own (a refit on more rows).
+        rows: file of training rows for a refit; it is validated on the rows of fold 0, and ``fold``
+            only says where the results go.
     """
 
     work: str
@@ -94,9 +100,10 @@ def run_fit(job: FitJob) -> FitOutcome:
 
 def _fit(job: FitJob) -> FoldScore:
     table, folds = _inputs(job.work)
-    train, valid = folds.pair(job.fold)
-    if job.rows is not None:
-        train = np.load(job.rows, allow_pickle=False)
+    if job.rows is None:
+        train, valid = folds.pair(job.fold)
+    else:
+        train, valid = np.load(job.rows, allow_pickle=False), folds.pair(0)[1]
     result = evaluate(
         job.config,
         table,
@@ -125,7 +132,7 @@ def _fit(job: FitJob) -> FoldScore:
     return score
 
 
-def _replace(path: Path, write) -> None:  # type: ignore[no-untyped-def]
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
     beside = path.with_name("new-" + path.name)
     write(beside)
     beside.replace(path)

@@ -1,0 +1,1 @@
+"""Policies: who decides what to try next. Each is a pure function of the task; none keeps a state."""

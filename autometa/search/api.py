@@ -1,0 +1,207 @@
+"""`autometa.search`: a table in, a fitted ensemble and a run folder out."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from autometa.errors import InputError
+from autometa.search.clock import Clock
+from autometa.search.resources import granted_cores, granted_memory
+from autometa.search.run_folder import RunFolder
+from autometa.search.settings import PolicyName, Settings, parse_bytes, parse_duration
+from autometa.tables.model import Model
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from autometa.search.loop import Executor
+    from autometa.search.status import Watcher
+
+SHARE_OF_MEMORY = 0.8  # of what is free, unless the user says otherwise
+
+
+class SearchResult:
+    """What a search left behind: the fitted ensemble and the run folder it stands in.
+
+    Args:
+        path: the run folder.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._folder = RunFolder.open(Path(path))
+        self._model = Model.load(self._folder.model)
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        return self._folder.path
+
+    @property
+    def leaderboard(self) -> pd.DataFrame:
+        """One row per trial, the best first."""
+        import pandas as pd
+
+        return pd.read_csv(self._folder.leaderboard)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The content of metrics.json."""
+        return self._folder.read_json(self._folder.metrics)
+
+    @property
+    def classes(self) -> list[Any]:
+        """The classes in the order of :meth:`predict_proba`'s columns; empty for numbers."""
+        return self._model.codec.labels
+
+    def predict(self, data: pd.DataFrame | str | Path) -> NDArray[np.generic]:
+        """The class or number of each row, shape (n,).
+
+        Raises:
+            SchemaError: a column that the model needs is missing.
+        """
+        return self._model.labels(self._model.predict_raw(_frame(data))[0])
+
+    def predict_proba(self, data: pd.DataFrame | str | Path) -> NDArray[np.floating]:
+        """The probability of each class, shape (n, c).
+
+        Raises:
+            SchemaError: a column that the model needs is missing.
+            InputError: the target is a number.
+        """
+        if not self._model.codec.classes:
+            raise InputError("probabilities are for classes; this model predicts a number")
+        return self._model.predict_raw(_frame(data))[0]
+
+
+def load(path: str | Path) -> SearchResult:
+    """The result of an earlier search, read from its run folder without unpickling anything.
+
+    Raises:
+        RunError: it is not a run folder.
+        ModelError: it holds no model yet, or a damaged one.
+    """
+    return SearchResult(path)
+
+
+def search(
+    data: pd.DataFrame | str | Path,
+    *,
+    target: str | None = None,
+    task: Literal["auto", "classification", "regression"] = "auto",
+    metric: str | None = None,
+    time_limit: float | str | None = None,
+    trials: int | None = None,
+    space: str = "tabular",
+    out: str | Path | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+    memory: str | int | None = None,
+    policy: PolicyName = "portfolio",
+    test: str | Path | None = None,
+    group: str | None = None,
+    time_column: str | None = None,
+    embargo: int = 0,
+    weight: str | None = None,
+    executor: Executor | None = None,
+    watcher: Watcher | None = None,
+    started: float | None = None,
+) -> SearchResult:
+    """Search for the best ensemble on a table within the promised time.
+
+    Args:
+        data: a DataFrame, or a csv, csv.gz, tsv or parquet file, or "-" for standard input.
+        target: column to predict; by default the one named target, class, label or y, else the last.
+        task: "auto", "classification" or "regression".
+        metric: its name; by default auc for two classes, log_loss for more, rmse for numbers.
+        time_limit: wall time for everything, in seconds or as "60s", "5m", "2h". Without it and
+            without ``trials``: five minutes.
+        trials: how many configs to try. Without a time limit the run is reproducible.
+        space: name of a shipped search space, or a TOML file.
+        out: run folder; by default runs/NAME-TIMESTAMP.
+        seed: the one source of randomness.
+        workers: fits that run at the same time; by default one per core granted.
+        memory: for all processes, in bytes or as "4G"; by default most of what is free.
+        policy: "portfolio", "tpe", "gp" or "random".
+        test: a labelled file that the final model is scored on.
+        group: column whose equal values never stand on both sides of a split.
+        time_column: column by which training rows lie before validation rows.
+        embargo: rows left out between the two.
+        weight: column of sample weights.
+        executor: where fits run; by default worker processes of this machine.
+        watcher: is shown the search; by default nobody.
+        started: when the time began to run, in seconds since the epoch; by default now.
+
+    Raises:
+        InputError: the table or an option cannot be used.
+        RunError: the run folder cannot be used.
+    """
+    started = time.time() if started is None else started
+    named = data if isinstance(data, str | Path) else "DataFrame"
+    settings = Settings(
+        data=str(named),
+        target=target,
+        task=task,
+        metric=metric,
+        time_limit=parse_duration(time_limit) if isinstance(time_limit, str) else time_limit,
+        trials=trials,
+        space=space,
+        seed=seed,
+        workers=workers or granted_cores(),
+        memory=_memory(memory),
+        policy=policy,
+        test=None if test is None else str(test),
+        group=group,
+        time_column=time_column,
+        embargo=embargo,
+        weight=weight,
+    )
+    from autometa.search.run import start
+
+    clock = Clock(settings.time_limit, started)
+    folder = Path(out) if out is not None else _default_folder(str(named))
+    start(settings, data, folder, clock, executor=executor, watcher=watcher)
+    return SearchResult(folder)
+
+
+def resume(path: str | Path, *, watcher: Watcher | None = None, started: float | None = None) -> SearchResult:
+    """Go on with a run that was stopped or killed; no finished trial is lost or run again.
+
+    Raises:
+        RunError: it is not a run folder, or another process is at work in it.
+    """
+    from autometa.search.run import go_on
+
+    go_on(Path(path), started=time.time() if started is None else started, watcher=watcher)
+    return SearchResult(path)
+
+
+def _memory(memory: str | int | None) -> int:
+    if memory is None:
+        return int(SHARE_OF_MEMORY * granted_memory())
+    return parse_bytes(memory) if isinstance(memory, str) else memory
+
+
+def _default_folder(source: str) -> Path:
+    name = Path(source).name.split(".")[0] or "table"
+    name = "stdin" if source == "-" else name
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    path = Path("runs") / f"{name}-{stamp}"
+    number = 1
+    while path.exists():
+        number += 1
+        path = Path("runs") / f"{name}-{stamp}-{number}"
+    return path
+
+
+def _frame(data: pd.DataFrame | str | Path) -> pd.DataFrame:
+    import pandas as pd
+
+    if isinstance(data, pd.DataFrame):
+        return data
+    from autometa.tables.reading import read_table
+
+    return read_table(data).frame

@@ -1,0 +1,170 @@
+"""The best ensemble so far: out-of-fold predictions as they come in, blended and written to model/."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from autometa.search.work import fold_files
+from autometa.tables.calibration import Touch, find_touch
+from autometa.tables.ensemble import MOST_CANDIDATES, MOST_ROWS, Blend, blend
+from autometa.tables.model import Member, Model
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from autometa.search.records import TrialRecord
+    from autometa.search.run_folder import RunFolder
+    from autometa.tables.metrics import Metric
+    from autometa.tables.schema import Schema
+    from autometa.tables.splits import Folds
+    from autometa.tables.table import Table
+    from autometa.tables.target import TargetCodec
+
+ENOUGH_WHOLE = 3  # trials with all their folds before those with one fold are left aside
+
+
+@dataclass(frozen=True)
+class Best:
+    """An ensemble.
+
+    Attributes:
+        members: (trial number, weight), the heaviest first.
+        loss: on rows that took no part in choosing the weights.
+        rule: how the weights were chosen.
+        touch: temperature or threshold on top.
+        rows: rows of the table with a prediction of every member.
+        predictions: of these rows, after the touch, shape (len(rows), outputs).
+    """
+
+    members: tuple[tuple[int, float], ...]
+    loss: float
+    rule: str
+    touch: Touch
+    rows: NDArray[np.intp]
+    predictions: NDArray[np.floating]
+
+
+class BestSoFar:
+    """Keeps the out-of-fold predictions of all trials and the ensemble made of them.
+
+    Args:
+        table: gives target and weights.
+        folds: which rows each fold predicts.
+        metric: what the ensemble minimises the loss of.
+        seed: draws nested folds.
+    """
+
+    def __init__(self, table: Table, folds: Folds, metric: Metric, *, seed: int) -> None:
+        self._table, self._folds, self._metric, self._seed = table, folds, metric, seed
+        self._sums: dict[int, NDArray[np.float32]] = {}
+        self._counts: dict[int, NDArray[np.uint8]] = {}
+        self.best: Best | None = None
+
+    def take(self, trial: int, fold: int, predictions: Path) -> None:
+        """Add the predictions of one fold."""
+        _, valid = self._folds.pair(fold)
+        if trial not in self._sums:
+            self._sums[trial] = np.zeros((len(self._table), self._table.outputs), np.float32)
+            self._counts[trial] = np.zeros(len(self._table), np.uint8)
+        self._sums[trial][valid] += np.load(predictions, allow_pickle=False)
+        self._counts[trial][valid] += 1
+
+    def replace(self, trial: int, predictions: Path) -> None:
+        """Take the predictions of a refit, of the rows of fold 0, instead of all others."""
+        self.drop(trial)
+        self.take(trial, 0, predictions)
+
+    def drop(self, trial: int) -> None:
+        """Forget a trial that will never be in the ensemble."""
+        self._sums.pop(trial, None)
+        self._counts.pop(trial, None)
+
+    def update(self, records: Sequence[TrialRecord]) -> bool:
+        """Choose the ensemble anew; whether there is one."""
+        usable = [r for r in records if r.stage != "failed" and 0 in r.folds and r.number in self._sums]
+        whole = [r for r in usable if r.depth >= r.first_folds]
+        options = [self._blend(whole)] if whole else []
+        if len(whole) < ENOUGH_WHOLE and len(usable) > len(whole):
+            options.append(self._blend(usable))
+        if not options:
+            return False
+        if len(options) == 2:
+            options.sort(key=self._loss_on_first_fold)
+        self.best = options[0]
+        return True
+
+    def _blend(self, records: Sequence[TrialRecord]) -> Best:
+        depth = min(min(r.depth, r.first_folds) for r in records)
+        ranked = sorted(records, key=lambda r: (_or_inf(r.mean_loss(depth)), r.number))
+        chosen = ranked[:MOST_CANDIDATES]
+        covered = np.logical_and.reduce([self._counts[r.number] > 0 for r in chosen])
+        rows = np.flatnonzero(covered)
+        stack = np.stack([self._mean(r.number, rows) for r in chosen])
+        target, weights = self._table.target[rows], self._table.weights
+        weights = None if weights is None else weights[rows]
+        some = self._some(len(rows))
+        found: Blend = blend(
+            stack[:, some],
+            target[some],
+            self._metric,
+            weights=None if weights is None else weights[some],
+            seed=self._seed,
+        )
+        mixed = np.tensordot(found.weights, stack, axes=1).astype(np.float32)
+        touch = (
+            find_touch(mixed, target, self._metric, weights=weights, seed=self._seed)
+            if self._table.classes
+            else Touch()
+        )
+        members = [(r.number, float(w)) for r, w in zip(chosen, found.weights, strict=True) if w > 0]
+        members.sort(key=lambda m: -m[1])
+        return Best(tuple(members), found.nested_loss, found.rule, touch, rows, np.asarray(touch.apply(mixed)))
+
+    def _some(self, rows: int) -> NDArray[np.intp]:
+        if rows <= MOST_ROWS:
+            return np.arange(rows)
+        return np.sort(np.random.default_rng(self._seed).permutation(rows)[:MOST_ROWS])
+
+    def _mean(self, trial: int, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        return self._sums[trial][rows] / self._counts[trial][rows, None]
+
+    def _loss_on_first_fold(self, best: Best) -> float:
+        _, valid = self._folds.pair(0)
+        shared = np.isin(best.rows, valid)
+        target = self._table.target[best.rows[shared]]
+        weights = self._table.weights
+        loss = self._metric.loss(
+            target,
+            best.predictions[shared],
+            None if weights is None else weights[best.rows[shared]],
+            threshold=best.touch.threshold,
+        )
+        return _or_inf(loss)
+
+    def write(self, folder: RunFolder, records: Sequence[TrialRecord], schema: Schema, codec: TargetCodec) -> Model:
+        """Write the ensemble to model/ and return it."""
+        assert self.best is not None
+        by_number = {r.number: r for r in records}
+        members, sources = [], {}
+        for number, weight in self.best.members:
+            record = by_number[number]
+            names = []
+            for fold in record.models:
+                name = f"members/{number:05d}/fold_{fold}"
+                sources[name] = fold_files(folder.trial(number), fold)[0]
+                names.append(name)
+            members.append(Member(number, record.algorithm, weight, tuple(names)))
+        model = Model(folder.model, schema, codec, tuple(members), self.best.touch)
+        model.save(sources)
+        return model
+
+
+def _or_inf(loss: float) -> float:
+    return math.inf if math.isnan(loss) else loss

@@ -1,0 +1,65 @@
+"""The last steps of a run: the final ensemble, the score on labelled test data, the report."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from autometa.errors import RunError
+from autometa.search.evidence import collect_evidence
+from autometa.search.report import write_report
+from autometa.tables.reading import read_table
+
+if TYPE_CHECKING:
+    from autometa.search.run import Run
+    from autometa.tables.model import Model
+
+EVIDENCE_SECONDS = 10.0  # for a run without a time limit
+
+
+def finish(run: Run) -> None:
+    """Write everything that people and programs read of a finished run.
+
+    Raises:
+        RunError: no trial gave a model.
+    """
+    run.watcher.update(run.status((), phase="finishing"))
+    best = run.best.best
+    if best is None:
+        run.write_tables()
+        reasons = sorted({r.error for r in run.board.records if r.error})
+        raise RunError(
+            f"no trial gave a model in the time and memory granted; give more of either. "
+            f"{len(run.board.records)} tried: {'; '.join(reasons[:3]) or 'none was finished'}"
+        )
+    model = run.best.write(run.folder, run.board.records, run.schema, run.codec)
+    test_score = _test_score(run, model)
+    left = run.clock.left - 0.5
+    evidence = collect_evidence(
+        run.table,
+        best.rows,
+        best.predictions,
+        best.touch.threshold,
+        model.predict_features,
+        run.metric,
+        seconds=EVIDENCE_SECONDS if math.isinf(left) else max(0.0, left),
+        seed=run.settings.seed,
+    )
+    run.folder.write_json(run.folder.path / "report.json", evidence)
+    run.write_tables(test_score=test_score)
+    write_report(run.folder)
+    run.folder.drop_work()
+    run.watcher.update(run.status((), phase="done"))
+
+
+def _test_score(run: Run, model: Model) -> float | None:
+    if run.settings.test is None:
+        return None
+    frame = read_table(run.settings.test, memory_bytes=run.settings.memory).frame
+    target = run.codec.encode_known(frame[run.content["target_name"]])
+    known = target.known
+    predictions, findings = model.predict_raw(frame[known])
+    for finding in findings:
+        run.watcher.warn(finding)
+    loss = run.metric.loss(target.values[known], predictions, threshold=model.touch.threshold)
+    return run.metric.score_of(loss)

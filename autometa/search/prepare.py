@@ -1,0 +1,169 @@
+"""From what the user named to what workers read: table, folds, and what was noticed on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autometa.errors import InputError
+from autometa.search.plan import Plan, make_plan
+from autometa.tables.findings import Finding
+from autometa.tables.leaks import find_leaks
+from autometa.tables.metrics import Metric, resolve_metric
+from autometa.tables.reading import read_table
+from autometa.tables.schema import Schema
+from autometa.tables.splits import Folds, make_folds
+from autometa.tables.table import Table
+from autometa.tables.target import TargetCodec, choose_target, infer_task
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from autometa.search.settings import Settings
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A dataset ready to be searched.
+
+    Attributes:
+        table: all rows that fit in memory and have a target.
+        folds: of the rows that the search looks at.
+        schema, codec: encode new rows and decode predictions.
+        target: the target's name.
+        metric: what is optimised.
+        plan: how configs are evaluated.
+        rows_total: rows of the source, those left out included.
+        findings: named warnings.
+        columns: what each column looked like, for the report.
+    """
+
+    table: Table
+    folds: Folds
+    schema: Schema
+    codec: TargetCodec
+    target: str
+    metric: Metric
+    plan: Plan
+    rows_total: int
+    findings: tuple[Finding, ...]
+    columns: list[dict[str, Any]]
+
+    @property
+    def features(self) -> dict[str, float | str]:
+        """What a policy may know of the dataset."""
+        f = self.table.features
+        return {
+            "kind": self.table.kind,
+            "rows": float(len(self.table)),
+            "features": float(f.numbers.shape[1] + f.categories.shape[1]),
+            "numbers": float(f.numbers.shape[1]),
+            "categories": float(f.categories.shape[1]),
+            "classes": float(len(self.table.classes)),
+        }
+
+
+def prepare(settings: Settings, source: str | Path | pd.DataFrame) -> Prepared:
+    """Read, encode, check and split a dataset.
+
+    Raises:
+        InputError: the table or an option cannot be used.
+    """
+    raw = read_table(source, memory_bytes=settings.memory, seed=settings.seed)
+    frame, findings = raw.frame, list(raw.warnings)
+    apart = _named_columns(frame, settings)
+    target, chosen = choose_target(frame.drop(columns=list(apart)), settings.target)
+    findings += [chosen] if chosen is not None else []
+    kind = infer_task(frame[target], settings.task)
+    codec, kept, found = TargetCodec.fit(frame[target], kind)
+    findings += found
+    if not kept.all():
+        frame = frame[kept]
+    schema, found = Schema.fit(frame, exclude={target, *apart})
+    findings += found
+    features, found = schema.encode(frame)
+    findings += found
+    weights = _weights(frame, settings.weight)
+    table = Table(features, codec.encode(frame[target]), codec.classes, weights)
+    findings += find_leaks(table, seed=settings.seed)
+    metric = resolve_metric(settings.metric, table.kind)
+    split_by = "group" if settings.group else "time" if settings.time_column else None
+    plan = make_plan(
+        rows=len(table),
+        columns=features.numbers.shape[1] + features.categories.shape[1],
+        split_by=split_by,
+    )
+    folds, found = _fold(table, frame, plan, settings)
+    findings += found
+    from autometa.search.evidence import describe_data
+
+    columns = describe_data(frame, schema, table)
+    return Prepared(table, folds, schema, codec, target, metric, plan, raw.rows_total, tuple(findings), columns)
+
+
+def _named_columns(frame: pd.DataFrame, settings: Settings) -> set[str]:
+    """Columns that the user gave a part of their own; they are no features."""
+    apart = set()
+    for option, name in (
+        ("--group", settings.group),
+        ("--time-column", settings.time_column),
+        ("--weight", settings.weight),
+    ):
+        if name is None:
+            continue
+        if name not in frame.columns:
+            known = ", ".join(map(str, frame.columns[:10]))
+            raise InputError(f"{option} must name a column of the table; got {name!r}, have {known}")
+        if name == settings.target:
+            raise InputError(f"{option} and --target must be different columns; both are {name!r}")
+        # The time of a row is known when it is to be predicted: it stays a feature.
+        if name != settings.time_column:
+            apart.add(name)
+    return apart
+
+
+def _weights(frame: pd.DataFrame, column: str | None) -> NDArray[np.float64] | None:
+    if column is None:
+        return None
+    import pandas as pd
+
+    weights = pd.to_numeric(frame[column], errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    bad = ~(np.isfinite(weights) & (weights >= 0))
+    if bad.any() or weights.sum() == 0:
+        what = f"{int(bad.sum())} are not" if bad.any() else "all are 0"
+        raise InputError(f"sample weights must be finite numbers of at least 0, not all 0; in {column!r} {what}")
+    return weights
+
+
+def _fold(table: Table, frame: pd.DataFrame, plan: Plan, settings: Settings) -> tuple[Folds, list[Finding]]:
+    findings = []
+    rows = None
+    if plan.search_rows < len(table):
+        rng = np.random.default_rng(settings.seed)
+        rows = np.sort(rng.permutation(len(table))[: plan.search_rows])
+        message = (
+            f"the search looks at {plan.search_rows:,} of {len(table):,} rows; the best models are "
+            f"fitted again on as many as time and memory allow"
+        )
+        findings.append(Finding("searched-on-sample", message))
+    folds = make_folds(
+        table if rows is None else table.take(rows),
+        k=plan.folds,
+        repeats=plan.repeats,
+        seed=settings.seed,
+        groups=_column(frame, settings.group, rows),
+        times=_column(frame, settings.time_column, rows),
+        embargo=settings.embargo,
+    )
+    return (folds if rows is None else folds.within(rows)), findings
+
+
+def _column(frame: pd.DataFrame, name: str | None, rows: NDArray[np.intp] | None) -> pd.Series | None:
+    if name is None:
+        return None
+    return frame[name] if rows is None else frame[name].iloc[rows]

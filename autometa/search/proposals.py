@@ -1,0 +1,87 @@
+"""From a policy's configs to the trials of a search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from autometa.errors import InputError
+from autometa.parameters import Categorical
+from autometa.policies.optuna_samplers import GPPolicy, TPEPolicy
+from autometa.policies.portfolio import PortfolioPolicy, source_of
+from autometa.policies.random import RandomPolicy
+from autometa.search.records import TrialRecord
+from autometa.space import Space
+from autometa.task import Policy, Task, Trial
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from autometa.search.settings import PolicyName
+
+
+def make_policy(name: PolicyName) -> Policy:
+    """The policy of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    policies: Mapping[str, type[Policy]] = {
+        "portfolio": PortfolioPolicy,
+        "tpe": TPEPolicy,
+        "gp": GPPolicy,
+        "random": RandomPolicy,
+    }
+    if name not in policies:
+        raise InputError(f"the policy is one of {', '.join(policies)}; got {name!r}")
+    return policies[name]()
+
+
+def usable_space(source: str, *, kind: str) -> Space:
+    """The space of a search: installed learners only, and no choices that mean nothing here.
+
+    Raises:
+        SpaceError: there is no such space.
+        InputError: none of its learners can be used here.
+    """
+    space = Space.load(source)
+    known = Space.load("tabular")
+    for p in space:
+        known[p.name]
+    algorithm = space["algorithm"]
+    assert isinstance(algorithm, Categorical)
+    installed = [a for a in algorithm.choices if a != "xgboost" or find_spec("xgboost")]
+    if not installed:
+        raise InputError("the space asks for xgboost alone, which is not installed: pip install autometa[xgboost]")
+    changes = {"algorithm": {"choices": installed}}
+    if kind == "regression" and "class_weights" in space:
+        changes["class_weights"] = {"choices": ["none"]}
+    return space.restrict(changes)
+
+
+@dataclass(frozen=True)
+class Proposer:
+    """Asks the policy for the next trial.
+
+    Attributes:
+        policy: who decides.
+        name: its name, for the record.
+        task: the space and the dataset's features, with an empty history.
+        seed: of the run.
+        first_folds: folds of the first repeat.
+    """
+
+    policy: Policy
+    name: str
+    task: Task
+    seed: int
+    first_folds: int
+
+    def __call__(self, finished: Sequence[TrialRecord], unfinished: Sequence[TrialRecord]) -> TrialRecord:
+        """The next trial, from what is finished and which configs are under way."""
+        known = [r.as_trial() for r in finished] + [Trial(r.config) for r in unfinished]
+        task = self.task.observe(*known)
+        (config,) = self.policy.propose(task, n=1, seed=self.seed)
+        source = source_of(task, config) if self.name == "portfolio" else self.name
+        return TrialRecord(len(known), config, source, self.first_folds)

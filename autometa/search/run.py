@@ -1,0 +1,372 @@
+"""A run from its first moment to its last: start it, or go on with one that was stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import shutil
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import autometa
+from autometa.errors import RunError
+from autometa.search.best import BestSoFar
+from autometa.search.clock import Clock
+from autometa.search.journal import Journal
+from autometa.search.loop import Executor, Search
+from autometa.search.outcome import leaderboard_csv, metrics_json
+from autometa.search.plan import Plan
+from autometa.search.prepare import Prepared, prepare
+from autometa.search.proposals import Proposer, make_policy, usable_space
+from autometa.search.refit import refit, refit_seconds
+from autometa.search.run_folder import RunFolder
+from autometa.search.schedule import HANG, Board, ByClock, ByCount, Schedule, Step
+from autometa.search.settings import Settings
+from autometa.search.status import Status, Watcher
+from autometa.search.work import FitJob
+from autometa.tables.metrics import Metric, resolve_metric
+from autometa.tables.objective import OBJECTIVE_VERSION
+from autometa.tables.schema import Schema
+from autometa.tables.splits import Folds
+from autometa.tables.table import Table
+from autometa.tables.target import TargetCodec
+from autometa.task import Task
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from autometa.tables.findings import Finding
+
+FINISHING = 2.0  # seconds that the last ensemble, its files and the report are expected to take
+PACKAGES = ("torch", "optuna", "scikit-learn", "pandas", "numpy", "lightgbm", "catboost", "xgboost-cpu")
+
+
+class Silent:
+    """A watcher that shows nothing."""
+
+    def update(self, status: Status) -> None:
+        """Show nothing."""
+
+    def say(self, message: str) -> None:
+        """Show nothing."""
+
+    def warn(self, finding: Finding) -> None:
+        """Show nothing."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def start(
+    settings: Settings,
+    source: str | Path | pd.DataFrame,
+    path: Path,
+    clock: Clock,
+    *,
+    executor: Executor | None,
+    watcher: Watcher | None,
+) -> None:
+    """Search a dataset into a new run folder.
+
+    Raises:
+        InputError: the table or an option cannot be used; no folder is left behind then.
+        RunError: the folder cannot be used.
+    """
+    make_policy(settings.policy)
+    folder = RunFolder.create(path)
+    watcher = watcher or Silent()
+    runner = executor or _local_executor(settings.workers)
+    try:
+        try:
+            watcher.update(_opening(settings, clock, "reading"))
+            data = prepare(settings, source)
+            run = Run.create(folder, settings, data, clock, runner, watcher)
+        except BaseException:
+            runner.stop()
+            folder.unlock()
+            _remove_if_new(path)
+            raise
+        run.complete()
+    finally:
+        watcher.close()
+        folder.unlock()
+
+
+def go_on(path: Path, *, started: float, watcher: Watcher | None) -> None:
+    """Go on with a run that was stopped or killed. A run that was completed stays as it is.
+
+    Raises:
+        RunError: it is not a run folder, or another process is at work in it.
+    """
+    folder = RunFolder.open(path)
+    folder.lock()
+    watcher = watcher or Silent()
+    try:
+        if not folder.work.exists():
+            if not folder.metrics.exists():
+                raise RunError(f"{path} was stopped before its table was read; start it anew")
+            watcher.say(f"{path} is complete; nothing is left to do")
+            return
+        content = folder.read_run()
+        settings = Settings(**content["settings"])
+        runner = _local_executor(settings.workers)
+        Run.reopen(folder, content, settings, started, runner, watcher).complete()
+    finally:
+        watcher.close()
+        folder.unlock()
+
+
+def _local_executor(workers: int) -> Executor:
+    from autometa.search.local import LocalExecutor
+
+    return LocalExecutor(slots=workers)
+
+
+def _remove_if_new(path: Path) -> None:
+    if not (path / "run.json").exists():
+        shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()
+
+
+def _opening(settings: Settings, clock: Clock, phase: str) -> Status:
+    return Status(phase, clock.elapsed, settings.time_limit, settings.trials, settings.metric or "")
+
+
+class Run:
+    """One run with everything it needs, ready to be completed."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        settings: Settings,
+        content: dict[str, Any],
+        table: Table,
+        folds: Folds,
+        clock: Clock,
+        executor: Executor,
+        watcher: Watcher,
+    ) -> None:
+        self.folder, self.settings, self.content = folder, settings, content
+        self.table, self.folds, self.clock = table, folds, clock
+        self.executor, self.watcher = executor, watcher
+        self.schema = Schema.from_json(content["schema"])
+        self.codec = TargetCodec.from_json(content["target"])
+        self.metric: Metric = resolve_metric(content["metric"], table.kind)
+        self.plan = Plan(**content["plan"])
+        self.space = usable_space(settings.space, kind=table.kind)
+        self.journal = Journal(folder.journal, self.space, first_folds=self.plan.folds)
+        records, before = self.journal.read()
+        clock.before = before
+        self.board = Board(records, self.plan.folds, self.plan.repeats, set(), [])
+        self.best = BestSoFar(table, folds, self.metric, seed=settings.seed)
+        self.history: list[tuple[float, float]] = []
+        self.finishing = FINISHING
+        self.refitting = refit_seconds(self)
+
+    @classmethod
+    def create(
+        cls,
+        folder: RunFolder,
+        settings: Settings,
+        data: Prepared,
+        clock: Clock,
+        executor: Executor,
+        watcher: Watcher,
+    ) -> Run:
+        """Write what the workers and a later resume need, then the run itself."""
+        data.table.save(folder.work / "table")
+        data.folds.save(folder.work / "folds")
+        content = {
+            "version": autometa.__version__,
+            "objective_version": OBJECTIVE_VERSION,
+            "started": clock.started,
+            "settings": settings.to_json(),
+            "kind": data.table.kind,
+            "classes": list(data.table.classes),
+            "rows": len(data.table),
+            "rows_total": data.rows_total,
+            "features": data.features,
+            "metric": data.metric.name,
+            "target_name": data.target,
+            "target": data.codec.to_json(),
+            "schema": data.schema.to_json(),
+            "findings": [asdict(f) for f in data.findings],
+            "columns": data.columns,
+            "plan": asdict(data.plan),
+            "versions": _versions(),
+        }
+        usable_space(settings.space, kind=data.table.kind)
+        folder.write_run(content)
+        watcher.say(
+            f"{settings.data}: {data.rows_total:,} rows, predicting {data.target!r} "
+            f"({data.table.kind}), metric {data.metric.name}"
+        )
+        for finding in data.findings:
+            watcher.warn(finding)
+        return cls(folder, settings, content, data.table, data.folds, clock, executor, watcher)
+
+    @classmethod
+    def reopen(
+        cls,
+        folder: RunFolder,
+        content: dict[str, Any],
+        settings: Settings,
+        started: float,
+        executor: Executor,
+        watcher: Watcher,
+    ) -> Run:
+        """Take up a run where it was left."""
+        try:
+            table, folds = Table.load(folder.work / "table"), Folds.load(folder.work / "folds")
+        except (OSError, ValueError) as error:
+            executor.stop()
+            raise RunError(f"{folder.work} is damaged ({error}); start a new search") from error
+        clock = Clock(settings.time_limit, started)
+        run = cls(folder, settings, content, table, folds, clock, executor, watcher)
+        done = sum(r.stage != "running" for r in run.board.records)
+        watcher.say(f"going on after {done} finished trials and {clock.before:.0f} s")
+        return run
+
+    def complete(self) -> None:
+        """Search, then finish; what exists is kept when the user interrupts."""
+        from autometa.search.finish import finish
+
+        search = self._search()
+        try:
+            search.run()
+            refit(self)
+        except BaseException:
+            search.keep_best(at_once=True)
+            raise
+        finally:
+            self.executor.stop()
+        finish(self)
+
+    def _search(self) -> Search:
+        return Search(
+            folder=self.folder,
+            board=self.board,
+            schedule=self._schedule(),
+            executor=self.executor,
+            journal=self.journal,
+            best=self.best,
+            write=self.write,
+            clock=self.clock,
+            reserve=lambda: self.finishing + self.refitting,
+            job=self.job,
+            constant=self._constant_losses(),
+            rows_per_fold=len(self.folds.pair(0)[1]),
+            watcher=self.watcher,
+            status=self.status,
+        )
+
+    def _schedule(self) -> Schedule:
+        settings = self.settings
+        task = Task(settings.data, self.space, (), self.content["features"])
+        propose = Proposer(make_policy(settings.policy), settings.policy, task, settings.seed, self.plan.folds)
+        if settings.time_limit is None:
+            assert settings.trials is not None
+            return ByCount(trials=settings.trials, workers=settings.workers, propose=propose)
+        return ByClock(
+            left=lambda: max(0.0, self.clock.left - self.finishing - self.refitting),
+            limit=settings.time_limit,
+            slots=self.executor.slots,
+            trials=settings.trials,
+            propose=propose,
+        )
+
+    def job(self, step: Step) -> FitJob:
+        """The work of a step, with its share of the memory."""
+        memory = self.settings.memory - _own_memory()
+        return FitJob(
+            work=str(self.folder.work),
+            trial=step.record.number,
+            fold=step.fold,
+            config=dict(step.record.config),
+            metric=self.metric.name,
+            seed=self.settings.seed,
+            seconds=step.seconds,
+            kill_after=HANG if step.seconds is None else 1.5 * step.seconds + 3.0,
+            memory=max(2**28, memory // self.settings.workers),
+        )
+
+    def _constant_losses(self) -> list[float]:
+        """Loss of predicting the mean, or the class shares, of the training part of each fold."""
+        losses = []
+        for fold in range(self.plan.folds):
+            train, valid = self.folds.pair(fold)
+            target = self.table.target
+            if self.table.classes:
+                shares = np.bincount(target[train], minlength=len(self.table.classes)) / len(train)
+                constant = np.tile(shares, (len(valid), 1))
+            else:
+                constant = np.full((len(valid), 1), target[train].mean())
+            losses.append(self.metric.loss(target[valid], constant))
+        return [x for x in losses if not math.isnan(x)] or [math.inf]
+
+    def write(self, *, test_score: float | None = None) -> None:
+        """Write the model, the leaderboard and the metrics as they are now."""
+        best = self.best.best
+        assert best is not None
+        self.best.write(self.folder, self.board.records, self.schema, self.codec)
+        score = self.metric.score_of(best.loss)
+        if not self.history or self.history[-1][1] != score:
+            self.history.append((self.clock.elapsed, score))
+        self.write_tables(test_score=test_score)
+
+    def write_tables(self, *, test_score: float | None = None) -> None:
+        """Write leaderboard.csv and metrics.json."""
+        best = self.best.best
+        members = dict(best.members) if best else {}
+        self.folder.write_text(self.folder.leaderboard, leaderboard_csv(self.board.records, members, self.metric))
+        self.folder.write_json(
+            self.folder.metrics,
+            metrics_json(
+                self.board.records,
+                best,
+                self.metric,
+                executor=self.executor.name,
+                policy=self.settings.policy,
+                seconds=self.clock.elapsed,
+                history=self.history,
+                test_score=test_score,
+            ),
+        )
+
+    def status(self, running: tuple[str, ...], *, phase: str = "searching") -> Status:
+        """The run at this moment."""
+        stages = [r.stage for r in self.board.records]
+        best = self.best.best
+        return Status(
+            phase=phase,
+            elapsed=self.clock.elapsed,
+            limit=self.settings.time_limit,
+            trials=self.settings.trials,
+            metric=self.metric.name,
+            best=self.metric.score_of(best.loss) if best else None,
+            history=tuple(self.history),
+            done=sum(s in ("complete", "pruned") for s in stages),
+            pruned=stages.count("pruned"),
+            failed=stages.count("failed"),
+            running=running,
+        )
+
+
+def _own_memory() -> int:
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

@@ -1,0 +1,239 @@
+"""Which fit is next. Two schedules: by count, which is reproducible, and by clock, which uses all the time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Protocol
+
+from autometa.search.records import TrialRecord
+
+# A fit by count that takes longer than this hangs.
+HANG = 3600.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """The next thing to do: one fold of one trial, within so many seconds (None: no limit)."""
+
+    record: TrialRecord
+    fold: int
+    seconds: float | None = None
+
+
+@dataclass
+class Board:
+    """All trials of a search and the fits in flight.
+
+    Attributes:
+        records: trials in order of proposal.
+        folds: of the first repeat.
+        repeats: of the folds, at most.
+        in_flight: (trial, fold) of fits that are running.
+        members: numbers of the trials in the current ensemble, the heaviest first.
+    """
+
+    records: list[TrialRecord]
+    folds: int
+    repeats: int
+    in_flight: set[tuple[int, int]]
+    members: list[int]
+
+    def next_fold(self, record: TrialRecord, upto: int) -> int | None:
+        """The first fold below ``upto`` that is neither done nor running."""
+        for fold in range(upto):
+            if fold not in record.folds and (record.number, fold) not in self.in_flight:
+                return fold
+        return None
+
+    def flying(self, record: TrialRecord) -> bool:
+        """Whether a fit of the trial is running."""
+        return any(number == record.number for number, _ in self.in_flight)
+
+    def refinable(self) -> list[TrialRecord]:
+        """Complete members of the ensemble that have not been through all repeats."""
+        by_number = {r.number: r for r in self.records}
+        members = [by_number[n] for n in self.members if n in by_number]
+        return [
+            r for r in members if r.stage == "complete" and self.next_fold(r, self.folds * self.repeats) is not None
+        ]
+
+
+class Schedule(Protocol):
+    """Who says which fit is next."""
+
+    def next(self, board: Board) -> Step | None:
+        """The next fit, or None while nothing can or should be started."""
+
+    def pauses(self, board: Board, record: TrialRecord) -> bool:
+        """Whether a trial whose fit has just ended is to wait for its next fold."""
+
+    def rivals(self, board: Board, record: TrialRecord) -> Sequence[TrialRecord]:
+        """The trials that a trial may be compared with."""
+
+
+# Makes the next trial from (finished, unfinished) records; it is not on the board yet.
+Propose = Callable[[Sequence[TrialRecord], Sequence[TrialRecord]], TrialRecord]
+
+
+class ByCount:
+    """N trials, each proposed from exactly the trials that were finished in any order of events.
+
+    Trial i is proposed when the trials up to i - workers are finished, from these alone; the clock
+    decides nothing. So the same seed and number of workers make the same run on one machine.
+
+    Args:
+        trials: how many.
+        workers: how many may be open at a time.
+        propose: makes the next trial from the records it may know.
+    """
+
+    def __init__(self, *, trials: int, workers: int, propose: Propose) -> None:
+        self._trials, self._workers, self._propose = trials, workers, propose
+
+    def next(self, board: Board) -> Step | None:
+        """See :class:`Schedule`."""
+        for record in board.records:
+            if record.stage == "running" and not board.flying(record):
+                fold = board.next_fold(record, board.folds)
+                if fold is not None:
+                    return Step(record, fold)
+        number = len(board.records)
+        if number < self._trials:
+            due = max(0, number - self._workers + 1)
+            if any(r.stage == "running" for r in board.records[:due]):
+                return None
+            return Step(self._propose(board.records[:due], board.records[due:]), 0)
+        if any(r.stage == "running" for r in board.records):
+            return None
+        for record in board.refinable():
+            fold = board.next_fold(record, board.folds * board.repeats)
+            if fold is not None:
+                return Step(record, fold)
+        return None
+
+    def pauses(self, board: Board, record: TrialRecord) -> bool:  # noqa: ARG002 (the protocol passes them)
+        """Never: a pause would depend on the clock."""
+        return False
+
+    def rivals(self, board: Board, record: TrialRecord) -> Sequence[TrialRecord]:
+        """The trials that its proposal was made from."""
+        return board.records[: max(0, record.number - self._workers + 1)]
+
+
+class ByClock:
+    """As many trials as the time allows, the cheap part of each first.
+
+    A new config gets one fold. If the rest of its folds cost a small share of the time left, they
+    follow at once; if not, it waits while the first few configs show themselves on one fold, and the
+    best go on. A fit is started only if it can end in time, judged by fits of the same algorithm.
+
+    Args:
+        left: seconds left for fits, a function of no arguments.
+        limit: seconds of the whole run.
+        slots: fits that run at a time.
+        trials: at most so many trials, or None.
+        propose: makes the next trial from the records it may know.
+    """
+
+    BREADTH = 6  # configs that show a first fold before dear ones go on
+    DEAR = 0.25  # share of the remaining capacity above which the rest of the folds is dear
+    FIT_SHARE = 0.2  # of the whole time that one fit may take
+    REFINE_FROM = 0.4  # share of the time after which repeats of the ensemble's members take turns
+
+    def __init__(
+        self,
+        *,
+        left: Callable[[], float],
+        limit: float,
+        slots: int,
+        trials: int | None,
+        propose: Propose,
+    ) -> None:
+        self._left, self._limit, self._slots = left, limit, slots
+        self._trials, self._propose = trials, propose
+        self._turn = 0
+
+    def next(self, board: Board) -> Step | None:
+        """See :class:`Schedule`."""
+        for record in board.records:
+            if record.stage == "running":
+                step = self._step(board, record, board.folds)
+                if step is not None:
+                    return step
+        begun = sum(1 for r in board.records if r.stage != "failed")
+        if begun >= self.BREADTH:
+            step = self._promote(board)
+            if step is not None:
+                return step
+        refine = self._left() < (1 - self.REFINE_FROM) * self._limit
+        self._turn += 1
+        # Repeats and new configs take turns, so that neither starves.
+        if refine and self._turn % 2:
+            return self._refine(board) or self._start(board) or self._promote(board)
+        return self._start(board) or self._promote(board) or self._refine(board)
+
+    def pauses(self, board: Board, record: TrialRecord) -> bool:
+        """Whether the rest of the trial's folds is dear."""
+        if record.depth >= board.folds:
+            return False
+        rest = (board.folds - record.depth) * self._fold_seconds(record)
+        return rest > self.DEAR * self._left() * self._slots
+
+    def rivals(self, board: Board, record: TrialRecord) -> Sequence[TrialRecord]:
+        """All others."""
+        return [r for r in board.records if r is not record]
+
+    def _step(self, board: Board, record: TrialRecord, upto: int) -> Step | None:
+        if 0 not in record.folds and board.flying(record):
+            return None
+        fold = board.next_fold(record, upto)
+        if fold is None:
+            return None
+        if record.folds and self._fold_seconds(record) > self._left():
+            return None
+        return Step(record, fold, self._fit_limit())
+
+    def _promote(self, board: Board) -> Step | None:
+        """Let the best of the waiting trials go on that can finish in time."""
+        waiting = [r for r in board.records if r.stage == "paused"]
+        for record in sorted(waiting, key=lambda r: (r.mean_loss(1), r.number)):
+            rest = board.folds - record.depth
+            rounds = math.ceil(rest / self._slots)
+            if rounds * self._fold_seconds(record) <= 0.9 * self._left():
+                record.stage = "running"
+                return self._step(board, record, board.folds)
+        return None
+
+    def _start(self, board: Board) -> Step | None:
+        if self._trials is not None and len(board.records) >= self._trials:
+            return None
+        unfinished = [r for r in board.records if r.stage in ("running", "paused")]
+        finished = [r for r in board.records if r.stage not in ("running", "paused")]
+        record = self._propose(finished, unfinished)
+        expected = self._expected(board, record)
+        if expected is not None and expected > 0.9 * self._left():
+            return None
+        return Step(record, 0, self._fit_limit())
+
+    def _refine(self, board: Board) -> Step | None:
+        for record in board.refinable():
+            if self._fold_seconds(record) <= 0.9 * self._left():
+                return self._step(board, record, board.folds * board.repeats)
+        return None
+
+    def _expected(self, board: Board, record: TrialRecord) -> float | None:
+        """Seconds that a whole trial will take on all slots, judged by the first folds of others."""
+        same = [self._fold_seconds(r) for r in board.records if r.algorithm == record.algorithm and r.folds]
+        if same:
+            return median(same)
+        every = [self._fold_seconds(r) for r in board.records if r.folds]
+        return 2 * median(every) if every else None
+
+    def _fold_seconds(self, record: TrialRecord) -> float:
+        return max((f.seconds + f.predict_seconds for f in record.folds.values()), default=0.0)
+
+    def _fit_limit(self) -> float:
+        return max(0.5, min(self.FIT_SHARE * self._limit, 0.9 * self._left()))

@@ -1,0 +1,193 @@
+"""Which fitted models to trust, and how much: greedy selection on out-of-fold predictions.
+
+Caruana, Niculescu-Mizil, Crew and Ksikes, "Ensemble selection from libraries of models", ICML 2004.
+Ours differs in three ways. Selection is repeated on subsets of the rows and the weights are averaged
+(the paper bags models instead); the number of steps is bounded; and a check by nested folds decides
+between the greedy weights, equal weights on the few best and the best model alone, because on a
+small table the greedy weights fit the noise of the validation rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from autometa.tables.metrics import Metric
+
+Floats = NDArray[np.floating]
+Loss = Callable[[Floats], float]
+
+STEPS = 40
+PARTS = 5  # nested folds
+MOST_CANDIDATES = 30
+MOST_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Weights of the members, and how well they did on rows they were not chosen on.
+
+    Attributes:
+        weights: shape (m,), summing to 1.
+        nested_loss: loss over rows that did not take part in choosing the weights.
+        rule: "greedy", "equal" or "single".
+    """
+
+    weights: NDArray[np.float64]
+    nested_loss: float
+    rule: str
+
+
+def blend(
+    predictions: Floats,
+    target: NDArray[np.generic],
+    metric: Metric,
+    *,
+    weights: NDArray[np.float64] | None = None,
+    seed: int = 0,
+) -> Blend:
+    """Choose weights for m members from their out-of-fold predictions.
+
+    Args:
+        predictions: shape (m, n, outputs).
+        target: shape (n,).
+        metric: what to minimise the loss of.
+        weights: sample weights, shape (n,).
+        seed: draws the nested folds.
+    """
+    members, rows = predictions.shape[:2]
+    if members == 1:
+        return Blend(np.ones(1), metric.loss(target, predictions[0], weights), "single")
+    rng = np.random.default_rng(seed)
+    part_of_row = rng.permutation(rows) % PARTS
+    view = _View(predictions, target, metric, weights)
+    losses = np.array([view.single(i) for i in range(members)])
+    if not np.isfinite(losses).any():
+        return Blend(np.full(members, 1 / members), np.nan, "equal")
+
+    rules: dict[str, Callable[[_View], NDArray[np.float64]]] = {
+        "greedy": greedy,
+        "equal": _equal,
+        "single": _single,
+    }
+    by_part: dict[str, list[NDArray[np.float64]]] = {name: [] for name in rules}
+    nested: dict[str, list[float]] = {name: [] for name in rules}
+    for part in range(PARTS):
+        chosen_on, judged_on = view.rows(part_of_row != part), view.rows(part_of_row == part)
+        for name, rule in rules.items():
+            w = rule(chosen_on)
+            by_part[name].append(w)
+            nested[name].append(judged_on.blended(w))
+    with np.errstate(invalid="ignore"):
+        mean_nested = {name: float(np.nanmean(x)) for name, x in nested.items() if np.isfinite(x).any()}
+    if not mean_nested:
+        return Blend(_single(view), float(np.nanmin(losses)), "single")
+    # Equals go to the richer rule, which comes first.
+    rule_name = min(mean_nested, key=lambda name: mean_nested[name])
+    chosen = _single(view) if rule_name == "single" else np.mean([*by_part[rule_name], rules[rule_name](view)], 0)
+    chosen[chosen < 0.01] = 0.0
+    return Blend(chosen / chosen.sum(), mean_nested[rule_name], rule_name)
+
+
+def greedy(view: _View) -> NDArray[np.float64]:
+    """Add, with replacement, the member that lowers the loss of the mean most; keep the best step."""
+    counts = np.zeros(view.members)
+    total = np.zeros_like(view.compact[0])
+    best_counts, best_loss, since = counts, np.inf, 0
+    for step in range(1, STEPS + 1):
+        losses = [view.loss((total + p) / step) for p in view.compact]
+        pick = int(np.nanargmin(losses)) if np.isfinite(losses).any() else 0
+        counts[pick] += 1
+        total = total + view.compact[pick]
+        if losses[pick] < best_loss - 1e-12:
+            best_counts, best_loss, since = counts.copy(), losses[pick], 0
+        else:
+            since += 1
+            if since >= 6:
+                break
+    if best_counts.sum() == 0:
+        return _single(view)
+    return np.asarray(best_counts / best_counts.sum())
+
+
+def _single(view: _View) -> NDArray[np.float64]:
+    w = np.zeros(view.members)
+    w[view.ranked()[0]] = 1.0
+    return w
+
+
+def _equal(view: _View) -> NDArray[np.float64]:
+    """Equal weights on the 2, 3, 5 or 8 best, whichever number does best."""
+    order = view.ranked()
+    best = None
+    for k in (2, 3, 5, 8):
+        w = np.zeros(view.members)
+        w[order[:k]] = 1.0
+        w /= w.sum()
+        loss = view.blended(w)
+        if best is None or loss < best[0]:
+            best = (loss, w)
+    assert best is not None
+    return best[1]
+
+
+class _View:
+    """Predictions in the smallest form the metric can be computed from, for some of the rows.
+
+    Log-loss needs only the probability of the true class, two-class metrics only that of the
+    second class: an array of shape (m, n) instead of (m, n, c).
+    """
+
+    def __init__(
+        self,
+        predictions: Floats,
+        target: NDArray[np.generic],
+        metric: Metric,
+        weights: NDArray[np.float64] | None,
+    ) -> None:
+        self.members = len(predictions)
+        self._metric, self._target, self._weights = metric, target, weights
+        outputs = predictions.shape[2]
+        if outputs > 1 and metric.name == "log_loss":
+            self.compact = predictions[:, np.arange(len(target)), target]  # type: ignore[index]
+            self._form = "true"
+        elif outputs == 2:
+            self.compact, self._form = predictions[:, :, 1], "second"
+        else:
+            self.compact, self._form = predictions, "full"
+
+    def rows(self, chosen: NDArray[np.bool_]) -> _View:
+        """The same for the chosen rows."""
+        part = object.__new__(_View)
+        part.members, part._metric, part._form = self.members, self._metric, self._form
+        part.compact, part._target = self.compact[:, chosen], self._target[chosen]
+        part._weights = None if self._weights is None else self._weights[chosen]
+        return part
+
+    def loss(self, prediction: Floats) -> float:
+        """Loss of one prediction in compact form."""
+        if self._form == "true":
+            terms = -np.log(np.clip(prediction, 1e-15, 1.0))
+            return float(np.average(terms, weights=self._weights))
+        if self._form == "second":
+            prediction = np.stack([1 - prediction, prediction], axis=1)
+        return self._metric.loss(self._target, prediction, self._weights)
+
+    def single(self, member: int) -> float:
+        """Loss of one member."""
+        return self.loss(self.compact[member])
+
+    def blended(self, w: NDArray[np.float64]) -> float:
+        """Loss of a weighted mean of the members."""
+        used = np.flatnonzero(w)
+        return self.loss(np.tensordot(w[used], self.compact[used], axes=1))
+
+    def ranked(self) -> NDArray[np.intp]:
+        """Members from best to worst; undefined losses last."""
+        losses = np.array([self.single(i) for i in range(self.members)])
+        return np.argsort(np.where(np.isnan(losses), np.inf, losses), kind="stable")
