@@ -1,0 +1,51 @@
+"""When boosting ends: the same rule for every library."""
+
+from __future__ import annotations
+
+import math
+
+from autometa.tables.learners.contract import Job
+
+ROUNDS = 2000
+
+
+def patience(rate: float) -> int:
+    """Rounds without a gain after which boosting ends: the smaller the steps, the more of them."""
+    return round(min(60.0, max(20.0, 2.0 / rate)))
+
+
+class EarlyStop:
+    """Follows the validation loss from round to round.
+
+    Attributes:
+        curve: validation loss after each round.
+        best_rounds: number of rounds with the least loss.
+        by_clock: whether the deadline ended the training.
+    """
+
+    def __init__(self, waits: int, job: Job) -> None:
+        self.curve: list[float] = []
+        self.best_rounds = 0
+        self.by_clock = False
+        self._best = math.inf
+        self._rounds = 0
+        self._waits = waits
+        self._job = job
+
+    def after(self, loss: float | None) -> bool:
+        """Take note of a round; whether to stop. Without a loss every round is the best so far."""
+        self._rounds += 1
+        if loss is None:
+            self.best_rounds = self._rounds
+        else:
+            self.curve.append(loss)
+            if loss < self._best:
+                self._best, self.best_rounds = loss, self._rounds
+        if self._job.late:
+            self.by_clock = True
+        return self.by_clock or self._rounds - self.best_rounds >= self._waits
+
+    @staticmethod
+    def blind_rounds(rate: float) -> int:
+        """Rounds where there are no validation rows to stop on."""
+        return round(min(1000.0, max(50.0, 10.0 / rate)))
