@@ -16,6 +16,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -128,8 +129,15 @@ def version_of(name: str, python: str) -> str:
     if name == "plain":
         return PLAIN_VERSION
     if name == "autometa":
-        # Only a change of the package makes new rows; text and benchmarks may change freely.
-        command = ["git", "-C", str(ROOT), "rev-parse", "--short=10", "HEAD:autometa"]
+        # Only a change of what is searched makes new rows; text and benchmarks may change freely.
+        trees = ["autometa", "search_spaces"]
+        command = ["git", "-C", str(ROOT), "status", "--porcelain", "--", *trees]
+        if subprocess.run(command, capture_output=True, check=True).stdout:
+            raise SystemExit(
+                "the version of autometa is that of committed code, and autometa/ or search_spaces/ has changes: "
+                "commit them, or give --version autometa=TEXT"
+            )
+        command = ["git", "-C", str(ROOT), "ls-tree", "--object-only", "--abbrev=8", "HEAD", *trees]
     else:
         code = "import sys, importlib.metadata as m; print('+'.join(map(m.version, sys.argv[1:])))"
         command = [python, "-c", code, *SYSTEMS[name].distributions]
@@ -139,7 +147,7 @@ def version_of(name: str, python: str) -> str:
             f"the version of {name} must be known, and {python} does not know it: "
             f"name the interpreter that has it with --python {name}=PATH, or give --version {name}=TEXT"
         )
-    return found.stdout.strip()
+    return "+".join(found.stdout.split())
 
 
 def size_mb(folder: Path) -> float:
@@ -169,7 +177,8 @@ def run_row(name: str, version: str, python: str, table: str, options: argparse.
             "workers": CORES,
         }
         (folder / "job.json").write_text(json.dumps(job))
-        env = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(scratch), STARTED: str(time.time())}
+        env = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
+        env |= {"PYTHONPATH": str(ROOT), "TMPDIR": str(scratch), STARTED: str(time.time())}
         if SYSTEMS[name].single_thread:
             env["OMP_NUM_THREADS"] = "1"
         usage = watch(
@@ -255,6 +264,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Run every row that the file does not have yet."""
     options = parse(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the fit in progress is ended, too
     pythons, versions = pairs(options.python), pairs(options.version)
     for name in options.systems.split(","):
         python = pythons.get(name, sys.executable)

@@ -1,5 +1,6 @@
 """Run one process to its end, or kill it, and measure what its whole tree took."""
 
+import contextlib
 import os
 import subprocess
 import time
@@ -43,16 +44,14 @@ def watch(
     cpu: dict[int, float] = {}
     peak = 0.0
     code: int | None = None
-    while True:
-        peak = max(peak, _look(seen, cpu))
-        try:
-            code = root.wait(timeout=PERIOD)
-            break
-        except subprocess.TimeoutExpired:
-            if time.monotonic() - started > limit:
-                break
-    wall = time.monotonic() - started
-    _end(seen, root)
+    try:
+        while code is None and time.monotonic() - started <= limit:
+            peak = max(peak, _look(seen, cpu))
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = root.wait(timeout=PERIOD)
+        wall = time.monotonic() - started
+    finally:
+        _end(seen, root)
     after = os.times()
     waited = after.children_user + after.children_system - before.children_user - before.children_system
     # Children that live shorter than a period are only in the first sum, those nobody waits for only in the second.

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pandas as pd
@@ -12,19 +13,22 @@ LAUNCHER = Path(__file__).resolve().parents[2] / "cli.py"
 
 
 def call(*arguments: str) -> None:
-    """Run the command line of this checkout."""
-    subprocess.run([sys.executable, str(LAUNCHER), *arguments], check=True)
+    """Run the command line of this checkout; where it fails, its own message stays the last one in the log."""
+    code = subprocess.run([sys.executable, str(LAUNCHER), *arguments], check=False).returncode
+    if code:
+        sys.exit(code)
 
 
 def fit(job: Job) -> Predict:
     """Search with the time limit, leaving a run folder."""
-    table, found = job.folder / "train.csv", job.folder / "model"
+    scratch = Path(tempfile.gettempdir())  # not in the job's folder, whose size is what the system leaves
+    table, found = scratch / "train.csv", job.folder / "model"
     job.train.assign(**{TARGET: job.target}).to_csv(table, index=False)
     limits = ["--time", f"{job.time_limit:g}s", "--workers", str(job.workers), "--seed", str(job.seed)]
     call("search", str(table), "--target", TARGET, *limits, "--out", str(found), "--quiet")
 
     def predict(frame: pd.DataFrame) -> Predictions:
-        test, out = job.folder / "test.csv", job.folder / "found.csv"
+        test, out = scratch / "test.csv", scratch / "found.csv"
         frame.to_csv(test, index=False)
         call("predict", str(found), str(test), "--proba", "--out", str(out))
         read = pd.read_csv(out)
