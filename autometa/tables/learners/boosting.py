@@ -14,6 +14,11 @@ def patience(rate: float) -> int:
     return round(min(60.0, max(20.0, 2.0 / rate)))
 
 
+def blind_rounds(rate: float) -> int:
+    """Rounds where there are no validation rows to stop on."""
+    return round(min(1000.0, max(50.0, 10.0 / rate)))
+
+
 class EarlyStop:
     """Follows the validation loss from round to round.
 
@@ -44,8 +49,3 @@ class EarlyStop:
         if self._job.late:
             self.by_clock = True
         return self.by_clock or self._rounds - self.best_rounds >= self._waits
-
-    @staticmethod
-    def blind_rounds(rate: float) -> int:
-        """Rounds where there are no validation rows to stop on."""
-        return round(min(1000.0, max(50.0, 10.0 / rate)))

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 
+import numpy as np
+
 from autometa.tables.learners.contract import Fitted, Job, class_shares
 from autometa.tables.learners.tree_arrays import Forest, TreeArrays
 from autometa.tables.state import State

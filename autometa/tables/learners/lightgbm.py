@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autometa.errors import ModelError
-from autometa.tables.learners.boosting import ROUNDS, EarlyStop, patience
+from autometa.tables.learners.boosting import ROUNDS, EarlyStop, blind_rounds, patience
 from autometa.tables.learners.contract import Fitted, Job, Part
 from autometa.tables.preprocess import Design
 from autometa.tables.state import State
@@ -97,7 +97,7 @@ def fit(job: Job) -> Fitted:
     if len(job.valid):
         booster.add_valid(_dataset(job.valid, settings, reference=table), "valid")
     stop = EarlyStop(patience(rate), job)
-    for _ in range(ROUNDS if len(job.valid) else stop.blind_rounds(rate)):
+    for _ in range(ROUNDS if len(job.valid) else blind_rounds(rate)):
         # True where no tree can be split any more.
         finished = booster.update()
         loss = booster.eval_valid()[0][2] if len(job.valid) else None

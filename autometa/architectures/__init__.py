@@ -1,0 +1,1 @@
+"""Networks and how they are trained: arrays and tensors in, arrays and tensors out."""
