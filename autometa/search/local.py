@@ -15,7 +15,6 @@ import queue
 import signal
 import sys
 import threading
-import time
 import types
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -96,12 +95,14 @@ class LocalExecutor:
 
     def submit(self, job: FitJob) -> None:
         """Start a fit; its outcome comes out of :meth:`wait`."""
+        if self._pool is not None and not self._pool.active:
+            # Pebble gives a pool up when its workers are killed while no fit is running.
+            self._close()
         if self._pool is None:
             self._pool = ProcessPool(
                 max_workers=self.slots,
                 context=_Context(),
                 initializer=_start_worker,
-                initargs=(os.getpid(),),
             )
         future = self._pool.schedule(_run, args=[job], timeout=job.kill_after)
         self._running += 1
@@ -124,12 +125,15 @@ class LocalExecutor:
 
     def stop(self) -> None:
         """Kill what is running; a later :meth:`submit` starts new workers."""
-        if self._pool is None:
-            return
-        self._pool.stop()
-        self._pool.join(timeout=5)
-        self._pool, self._running = None, 0
+        self._close()
+        self._running = 0
         self._finished = queue.SimpleQueue()
+
+    def _close(self) -> None:
+        if self._pool is not None:
+            self._pool.stop()
+            self._pool.join()
+            self._pool = None
 
 
 def _outcome(job: FitJob, future: Any) -> FitOutcome:
@@ -151,23 +155,30 @@ def _outcome(job: FitJob, future: Any) -> FitOutcome:
     return FitOutcome(job.trial, job.fold, None, error)
 
 
-def _start_worker(parent: int) -> None:
+def _start_worker() -> None:
     # Ctrl-C reaches every process of a terminal; the search decides, not the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    # Pebble's handler would run only when a fit comes back from compiled code, seconds later.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_watch, daemon=True).start()
 
 
 def _run(job: FitJob) -> FitOutcome:
     _limit_bytes[0] = job.memory
-    return run_fit(job)
+    try:
+        return run_fit(job)
+    finally:
+        # An idle worker stays: to end it would cost the fit that it is about to be given.
+        _limit_bytes[0] = None
 
 
-def _watch(parent: int) -> None:
-    me = psutil.Process()
+def _watch() -> None:
+    me, search = psutil.Process(), multiprocessing.parent_process()
+    assert search is not None
     while True:
         limit = _limit_bytes[0]
         if limit is not None and me.memory_info().rss > limit:
             os._exit(_OUT_OF_MEMORY)
-        if not psutil.pid_exists(parent):
+        search.join(_POLL)
+        if not search.is_alive():
             os._exit(_ORPHANED)
-        time.sleep(_POLL)
