@@ -55,7 +55,7 @@ class SearchResult:
     @property
     def classes(self) -> list[Any]:
         """The classes in the order of :meth:`predict_proba`'s columns; empty for numbers."""
-        return self._model.codec.labels
+        return list(self._model.codec.labels)
 
     def predict(self, data: pd.DataFrame | str | Path) -> NDArray[np.generic]:
         """The class or number of each row, shape (n,).

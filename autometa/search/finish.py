@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from autometa.errors import RunError
+from autometa.errors import InputError, RunError
 from autometa.search.evidence import collect_evidence
 from autometa.search.report import write_report
+from autometa.tables.findings import listed
 from autometa.tables.reading import read_table
 
 if TYPE_CHECKING:
     from autometa.search.run import Run
     from autometa.tables.model import Model
 
-EVIDENCE_SECONDS = 10.0  # for a run without a time limit
+EVIDENCE_SECONDS = 2.0  # for a run without a time limit
 
 
 def finish(run: Run) -> None:
@@ -45,7 +46,7 @@ def finish(run: Run) -> None:
         seconds=EVIDENCE_SECONDS if math.isinf(left) else max(0.0, left),
         seed=run.settings.seed,
     )
-    run.folder.write_json(run.folder.path / "report.json", evidence)
+    run.folder.write_json(run.folder.evidence, evidence | {"data": run.content["data"]})
     run.write_tables(test_score=test_score)
     write_report(run.folder)
     run.folder.drop_work()
@@ -56,10 +57,13 @@ def _test_score(run: Run, model: Model) -> float | None:
     if run.settings.test is None:
         return None
     frame = read_table(run.settings.test, memory_bytes=run.settings.memory).frame
-    target = run.codec.encode_known(frame[run.content["target_name"]])
-    known = target.known
-    predictions, findings = model.predict_raw(frame[known])
-    for finding in findings:
+    name = run.content["target_name"]
+    if name not in frame:
+        raise InputError(f"--test must hold the target {name!r}; it has {listed(frame.columns)}")
+    target = run.codec.encode_known(frame[name])
+    predictions, findings = model.predict_raw(frame[target.known])
+    for finding in (*target.findings, *findings):
         run.watcher.warn(finding)
-    loss = run.metric.loss(target.values[known], predictions, threshold=model.touch.threshold)
+    known = target.values[target.known]
+    loss = run.metric.loss(known, predictions, threshold=model.touch.threshold)
     return run.metric.score_of(loss)

@@ -36,7 +36,7 @@ def predict_file(run: Path, data: str, *, out: Path | None, proba: bool, warn: C
     model = Model.load(RunFolder.open(run).model)
     if proba and not model.codec.classes:
         raise InputError("--proba is for classes; this model predicts a number. Leave it out")
-    raw = read_table(data, for_prediction=True)
+    raw = read_table(data)
     predictions, findings = model.predict_raw(raw.frame)
     for finding in (*raw.warnings, *findings):
         warn(finding)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autometa.errors import InputError
+from autometa.search.describe import describe_data
 from autometa.search.plan import Plan, make_plan
 from autometa.tables.findings import Finding
 from autometa.tables.leaks import find_leaks
@@ -40,7 +41,7 @@ class Prepared:
         plan: how configs are evaluated.
         rows_total: rows of the source, those left out included.
         findings: named warnings.
-        columns: what each column looked like, for the report.
+        description: what each column looked like, for the report.
     """
 
     table: Table
@@ -52,7 +53,7 @@ class Prepared:
     plan: Plan
     rows_total: int
     findings: tuple[Finding, ...]
-    columns: list[dict[str, Any]]
+    description: dict[str, Any]
 
     @property
     def features(self) -> dict[str, float | str]:
@@ -80,10 +81,10 @@ def prepare(settings: Settings, source: str | Path | pd.DataFrame) -> Prepared:
     target, chosen = choose_target(frame.drop(columns=list(apart)), settings.target)
     findings += [chosen] if chosen is not None else []
     kind = infer_task(frame[target], settings.task)
-    codec, kept, found = TargetCodec.fit(frame[target], kind)
+    codec, known, found = TargetCodec.fit(frame[target], kind)
     findings += found
-    if not kept.all():
-        frame = frame[kept]
+    if not known.all():
+        frame = frame[known].reset_index(drop=True)
     schema, found = Schema.fit(frame, exclude={target, *apart})
     findings += found
     features, found = schema.encode(frame)
@@ -100,10 +101,19 @@ def prepare(settings: Settings, source: str | Path | pd.DataFrame) -> Prepared:
     )
     folds, found = _fold(table, frame, plan, settings)
     findings += found
-    from autometa.search.evidence import describe_data
-
-    columns = describe_data(frame, schema, table)
-    return Prepared(table, folds, schema, codec, target, metric, plan, raw.rows_total, tuple(findings), columns)
+    roles = {column.name: column.role for column in schema.columns}
+    return Prepared(
+        table=table,
+        folds=folds,
+        schema=schema,
+        codec=codec,
+        target=target,
+        metric=metric,
+        plan=replace(plan, folds=folds.k, repeats=folds.repeats),
+        rows_total=raw.rows_total,
+        findings=tuple(findings),
+        description=describe_data(frame, target, classes=table.classes, roles=roles, seed=settings.seed),
+    )
 
 
 def _named_columns(frame: pd.DataFrame, settings: Settings) -> set[str]:
@@ -160,6 +170,7 @@ def _fold(table: Table, frame: pd.DataFrame, plan: Plan, settings: Settings) -> 
         times=_column(frame, settings.time_column, rows),
         embargo=settings.embargo,
     )
+    findings += folds.findings
     return (folds if rows is None else folds.within(rows)), findings
 
 

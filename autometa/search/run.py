@@ -197,7 +197,7 @@ class Run:
             "target": data.codec.to_json(),
             "schema": data.schema.to_json(),
             "findings": [asdict(f) for f in data.findings],
-            "columns": data.columns,
+            "data": data.description,
             "plan": asdict(data.plan),
             "versions": _versions(),
         }

@@ -6,7 +6,7 @@ journal.log       Optuna's journal: every trial
 leaderboard.csv   one row per trial
 metrics.json      the scores so far
 model/            the best model so far; always complete
-report.html       for people
+report.html       for people; report.json holds the figures in it
 work/             table, folds, fold models and predictions; removed when the search is over
 ```
 """
@@ -43,6 +43,7 @@ class RunFolder:
         self.metrics = path / "metrics.json"
         self.model = path / "model"
         self.report = path / "report.html"
+        self.evidence = path / "report.json"
         self.work = path / "work"
         self._lock: IO[str] | None = None
 

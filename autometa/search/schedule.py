@@ -52,13 +52,11 @@ class Board:
         """Whether a fit of the trial is running."""
         return any(number == record.number for number, _ in self.in_flight)
 
-    def refinable(self) -> list[TrialRecord]:
-        """Complete members of the ensemble that have not been through all repeats."""
-        by_number = {r.number: r for r in self.records}
-        members = [by_number[n] for n in self.members if n in by_number]
-        return [
-            r for r in members if r.stage == "complete" and self.next_fold(r, self.folds * self.repeats) is not None
-        ]
+    @property
+    def complete(self) -> list[TrialRecord]:
+        """Trials with all folds of the first repeat, the best first."""
+        whole = [r for r in self.records if r.stage == "complete"]
+        return sorted(whole, key=lambda r: (r.loss, r.number))
 
 
 class Schedule(Protocol):
@@ -90,6 +88,8 @@ class ByCount:
         propose: makes the next trial from the records it may know.
     """
 
+    REFINED = 5  # trials that go through the folds of a second repeat, where there is one
+
     def __init__(self, *, trials: int, workers: int, propose: Propose) -> None:
         self._trials, self._workers, self._propose = trials, workers, propose
 
@@ -108,8 +108,9 @@ class ByCount:
             return Step(self._propose(board.records[:due], board.records[due:]), 0)
         if any(r.stage == "running" for r in board.records):
             return None
-        for record in board.refinable():
-            fold = board.next_fold(record, board.folds * board.repeats)
+        # Not the members of the ensemble, which is made anew at moments that the clock decides.
+        for record in board.complete[: self.REFINED]:
+            fold = board.next_fold(record, board.folds * min(2, board.repeats))
             if fold is not None:
                 return Step(record, fold)
         return None
@@ -219,9 +220,13 @@ class ByClock:
         return Step(record, 0, self._fit_limit())
 
     def _refine(self, board: Board) -> Step | None:
-        for record in board.refinable():
-            if self._fold_seconds(record) <= 0.9 * self._left():
-                return self._step(board, record, board.folds * board.repeats)
+        """Another fold of the next repeat for a member of the ensemble, the heaviest first."""
+        members = {number: place for place, number in enumerate(board.members)}
+        whole = [r for r in board.complete if r.number in members]
+        for record in sorted(whole, key=lambda r: members[r.number]):
+            step = self._step(board, record, board.folds * board.repeats)
+            if step is not None:
+                return step
         return None
 
     def _expected(self, board: Board, record: TrialRecord) -> float | None:

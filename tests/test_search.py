@@ -1,0 +1,220 @@
+"""A whole search on a small table: files, predictions, repeatability, resume."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from tables import classification, regression
+
+import autometa
+from autometa.search.api import search
+from autometa.errors import InputError, RunError, SchemaError
+from autometa.search.inline import InlineExecutor
+from autometa.search.outcome import COLUMNS
+
+METRIC_KEYS = {
+    "executor", "metric", "direction", "validation_score", "trials", "failed_trials", "seconds",
+    "policy", "warm_start",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    """A space of quick learners only."""
+    path = tmp_path_factory.mktemp("space") / "quick.toml"
+    path.write_text(
+        'extends = "tabular"\n[parameters.algorithm]\n'
+        'choices = ["linear", "nearest_neighbours", "lightgbm"]\n'
+    )
+    return str(path)
+
+
+def run(frame, out, quick, **options):
+    settings = {"trials": 5, "space": quick, "seed": 1, "workers": 1, "memory": "8G"}
+    return search(frame, out=out, executor=InlineExecutor(), **settings | options)
+
+
+def timeless(leaderboard):
+    return leaderboard.drop(columns="seconds")
+
+
+@pytest.fixture(scope="module")
+def binary(tmp_path_factory, quick):
+    folder = tmp_path_factory.mktemp("binary")
+    frame = classification()
+    frame.iloc[150:].to_csv(folder / "test.csv", index=False)
+    return run(frame.iloc[:150], folder / "run", quick, test=str(folder / "test.csv"))
+
+
+def test_the_run_folder_holds_what_is_promised(binary):
+    names = {p.name for p in binary.path.iterdir()}
+    assert {
+        "run.json", "journal.log", "leaderboard.csv", "metrics.json", "model", "report.html",
+    } <= names  # fmt: skip
+    assert "work" not in names
+    assert METRIC_KEYS | {"test_score"} <= set(binary.metrics)
+    assert binary.metrics["metric"] == "auc"
+    assert binary.metrics["direction"] == "maximize"
+    assert binary.metrics["validation_score"] > 0.8
+    assert binary.metrics["test_score"] > 0.8
+    assert binary.metrics["trials"] == 5
+
+
+def test_the_leaderboard_has_one_row_per_trial(binary):
+    board = binary.leaderboard
+    assert tuple(board.columns) == COLUMNS
+    assert sorted(board.trial) == list(range(5))
+    assert board.weight.sum() == pytest.approx(1.0, abs=1e-4)
+    complete = board[board.state == "complete"]
+    assert complete.loss.is_monotonic_increasing
+    space = autometa.Space.load("tabular")
+    for config in board.config:
+        space.check(json.loads(config) | {"class_weights": json.loads(config)["class_weights"]})
+
+
+def test_predictions_are_classes_in_their_own_form(binary):
+    frame = classification(30, seed=5)
+    proba = binary.predict_proba(frame)
+    assert proba.shape == (30, 2)
+    assert proba.sum(axis=1) == pytest.approx(np.ones(30), abs=1e-5)
+    labels = binary.predict(frame)
+    assert set(labels) <= {"class0", "class1"}
+    assert (labels == frame.label).mean() > 0.7
+    assert (autometa.load(binary.path).predict(frame) == labels).all()
+
+
+def test_predicting_checks_the_columns(binary):
+    frame = classification(10)
+    with pytest.raises(SchemaError, match="'a'"):
+        binary.predict(frame.drop(columns="a"))
+    expected = binary.predict_proba(frame)
+    assert (binary.predict_proba(frame.assign(extra=1)[["extra", *frame.columns[::-1]]]) == expected).all()
+
+
+def test_regression_and_weights(tmp_path, quick):
+    frame = regression().assign(w=np.linspace(0, 1, 200))
+    result = run(frame, tmp_path / "run", quick, target="y", weight="w", metric="mae")
+    predictions = result.predict(frame.drop(columns=["y", "w"]))
+    assert np.abs(predictions - frame.y).mean() < 0.5
+    assert result.metrics["direction"] == "minimize"
+    with pytest.raises(InputError, match="number"):
+        result.predict_proba(frame)
+
+
+@pytest.mark.parametrize("split", ["group", "time_column"])
+def test_group_and_time_splits(tmp_path, quick, split):
+    frame = classification(classes=3).assign(part=np.arange(200) // 10)
+    result = run(frame, tmp_path / "run", quick, **{split: "part"}, target="label")
+    assert result.metrics["validation_score"] < 1.0
+    assert result.predict(frame).shape == (200,)
+
+
+def test_the_same_seed_makes_the_same_run(tmp_path, quick):
+    first, second = (
+        run(classification(), tmp_path / name, quick, trials=12, policy="tpe") for name in "ab"
+    )
+    pd.testing.assert_frame_equal(timeless(first.leaderboard), timeless(second.leaderboard))
+    frame = classification(40, seed=9)
+    assert (first.predict_proba(frame) == second.predict_proba(frame)).all()
+
+
+class Killed(BaseException):
+    """Stands for the end of the process in the middle of a run."""
+
+
+class KilledAfter(InlineExecutor):
+    """Dies after some fits, like a process that is killed between two of them."""
+
+    def __init__(self, fits):
+        super().__init__()
+        self._left = fits
+
+    def submit(self, job):
+        if self._left == 0:
+            raise Killed
+        self._left -= 1
+        super().submit(job)
+
+
+@pytest.mark.parametrize("fits", [3, 11])
+def test_a_run_goes_on_where_it_was_killed(tmp_path, quick, monkeypatch, fits):
+    whole = run(classification(), tmp_path / "whole", quick, trials=6, policy="tpe")
+    settings = {"trials": 6, "space": quick, "seed": 1, "workers": 1, "memory": "8G", "policy": "tpe"}
+    cut = tmp_path / "cut"
+    with pytest.raises(Killed):
+        search(classification(), out=cut, executor=KilledAfter(fits), **settings)
+    journal = cut / "journal.log"
+    journal.write_bytes(journal.read_bytes() + b'{"op_code": 4, "torn')
+    monkeypatch.setattr("autometa.search.run._local_executor", lambda _: InlineExecutor())
+    from autometa.search.api import resume
+
+    again = resume(cut)
+    pd.testing.assert_frame_equal(timeless(whole.leaderboard), timeless(again.leaderboard))
+    # A completed run stays as it is.
+    before = again.leaderboard
+    pd.testing.assert_frame_equal(resume(cut).leaderboard, before)
+
+
+def test_a_model_can_be_used_while_the_search_goes_on(tmp_path, quick):
+    settings = {"trials": 6, "space": quick, "seed": 1, "workers": 1, "memory": "8G"}
+    with pytest.raises(Killed):
+        search(
+            classification(), out=tmp_path / "run", executor=KilledAfter(12), **settings
+        )
+    assert autometa.load(tmp_path / "run").predict(classification(5)).shape == (5,)
+
+
+def test_what_is_refused_leaves_nothing_behind(tmp_path, quick):
+    for options in ({"target": "labell"}, {"metric": "rmse"}, {"policy": "oracle"}, {"space": "x"}):
+        with pytest.raises(ValueError, match=r"."):
+            run(classification(), tmp_path / "run", quick, **options)
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_was_never_started_cannot_be_resumed(tmp_path):
+    from autometa.search.api import resume
+
+    with pytest.raises(RunError, match=r"run\.json"):
+        resume(tmp_path)
+
+
+def test_a_failing_learner_is_an_outcome(tmp_path, quick, monkeypatch):
+    from autometa.search import work
+
+    true_evaluate = work.evaluate
+
+    def evaluate(config, *args, **kwargs):
+        if config["algorithm"] == "linear":
+            raise FloatingPointError("overflow in the solver")
+        return true_evaluate(config, *args, **kwargs)
+
+    monkeypatch.setattr(work, "evaluate", evaluate)
+    result = run(classification(), tmp_path / "run", quick)
+    failed = result.leaderboard.query("state == 'failed'")
+    assert len(failed) >= 1
+    assert failed.error.str.contains("overflow in the solver").all()
+    assert result.metrics["failed_trials"] == len(failed)
+
+
+def test_when_everything_fails_it_says_why(tmp_path, quick, monkeypatch):
+    from autometa.search import work
+
+    def evaluate(*args, **kwargs):
+        raise FloatingPointError("overflow in the solver")
+
+    monkeypatch.setattr(work, "evaluate", evaluate)
+    with pytest.raises(RunError, match="overflow in the solver"):
+        run(classification(), tmp_path / "run", quick)
+    assert len(pd.read_csv(tmp_path / "run" / "leaderboard.csv")) == 5
+
+
+def test_a_planted_model_is_refused(binary, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(binary.path, copy)
+    content = json.loads((copy / "model" / "model.json").read_text())
+    content["members"][0]["folds"] = ["../../elsewhere"]
+    (copy / "model" / "model.json").write_text(json.dumps(content))
+    with pytest.raises(RuntimeError, match=r"inside the model"):
+        autometa.load(copy)
