@@ -28,7 +28,7 @@ _MISSING = [
     *("", "NA", "N/A", "n/a", "na", "#N/A", "<NA>", "NaN", "nan", "-nan", "NULL", "null"),
     *("None", "none", "?", "-", "--", "NaT", "."),
 ]
-_CONVERSION = re.compile(r"In CSV column #(\d+): CSV conversion error to ([^:]+)")
+_CONVERSION = re.compile(r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion error to ([^:]+)")
 _RAGGED = re.compile(r"Expected (\d+) columns, got (\d+)(?:: (.*))?", re.DOTALL)
 
 
@@ -128,7 +128,7 @@ class DelimitedText:
             except pa.ArrowInvalid as error:
                 # Types are guessed from the first block; a later one may need a wider type.
                 found = _CONVERSION.search(str(error))
-                if found is None:
+                if found is None or found[2] == "string":
                     raise
                 integer = found[2].startswith("int")
                 types[self.dialect.names[int(found[1])]] = pa.float64() if integer else pa.string()
@@ -186,6 +186,8 @@ def _explained(name: str) -> Iterator[None]:
     try:
         yield
     except pa.ArrowInvalid as error:
+        if "invalid UTF8" in str(error):
+            raise UnicodeDecodeError("utf-8", b"", 0, 1, str(error)) from error
         if ragged := _RAGGED.search(str(error)):
             expected, got, row = ragged.groups()
             shown = "" if row is None else f" in the row {row[:80]!r}"
