@@ -15,6 +15,7 @@ Floats = NDArray[np.floating]
 
 # Classes
 
+
 def area_under_curve(positive: NDArray[np.bool_], values: Floats, weights: Floats | None = None) -> float:
     """Area under the ROC curve, ties counting half; NaN where one side is empty."""
     order = np.argsort(values)
@@ -33,6 +34,7 @@ def area_under_curve(positive: NDArray[np.bool_], values: Floats, weights: Float
 
 
 def auc(target: NDArray[Any], shares: Floats, weights: Floats | None) -> float:
+    """Area under the ROC curve; for more than two classes the mean over them of one against the others."""
     if shares.shape[1] == 2:
         return area_under_curve(target == 1, shares[:, 1], weights)
     # One class against the others, the mean over classes (macro), of those that are there.
@@ -42,6 +44,7 @@ def auc(target: NDArray[Any], shares: Floats, weights: Floats | None) -> float:
 
 
 def log_loss(target: NDArray[Any], shares: Floats, weights: Floats | None) -> float:
+    """Mean negative logarithm of the probability of the true class."""
     # As scikit-learn does: clipped at the resolution of the type they came in.
     clipped = np.clip(shares.astype(np.float64), np.finfo(shares.dtype).eps, 1.0)
     given = clipped[np.arange(len(target)), target] / clipped.sum(axis=1)
@@ -49,6 +52,7 @@ def log_loss(target: NDArray[Any], shares: Floats, weights: Floats | None) -> fl
 
 
 def brier(target: NDArray[Any], shares: Floats, weights: Floats | None) -> float:
+    """Mean squared distance of the probabilities from the truth; half of it for two classes."""
     distance = shares.astype(np.float64)
     distance[np.arange(len(target)), target] -= 1
     squared = (distance**2).sum(axis=1)
@@ -56,6 +60,7 @@ def brier(target: NDArray[Any], shares: Floats, weights: Floats | None) -> float
 
 
 def accuracy(target: NDArray[Any], labels: NDArray[Any], weights: Floats | None) -> float:
+    """Share of the rows that are rightly named."""
     return float(np.average(target == labels, weights=weights))
 
 
@@ -73,11 +78,13 @@ def counts_by_class(
 
 
 def balanced_accuracy(target: NDArray[Any], labels: NDArray[Any], weights: Floats | None) -> float:
+    """Mean over the classes of the share that is rightly named."""
     right, there, _ = counts_by_class(target, labels, weights)
     return float((right[there > 0] / there[there > 0]).mean()) if (there > 0).any() else float("nan")
 
 
 def f1(target: NDArray[Any], labels: NDArray[Any], weights: Floats | None) -> float:
+    """F1 of class 1."""
     right, there, named = counts_by_class(target, labels, weights)
     either = there + named
     scores = np.divide(2 * right, either, out=np.zeros(len(right)), where=either > 0)
@@ -85,6 +92,7 @@ def f1(target: NDArray[Any], labels: NDArray[Any], weights: Floats | None) -> fl
 
 
 def f1_macro(target: NDArray[Any], labels: NDArray[Any], weights: Floats | None) -> float:
+    """Mean over the classes of their F1."""
     right, there, named = counts_by_class(target, labels, weights)
     either = there + named
     return float((2 * right[either > 0] / either[either > 0]).mean())
@@ -94,14 +102,17 @@ def f1_macro(target: NDArray[Any], labels: NDArray[Any], weights: Floats | None)
 
 
 def rmse(target: NDArray[Any], values: Floats, weights: Floats | None) -> float:
+    """Root mean squared error."""
     return float(np.sqrt(np.average((target - values) ** 2, weights=weights)))
 
 
 def mae(target: NDArray[Any], values: Floats, weights: Floats | None) -> float:
+    """Mean absolute error."""
     return float(np.average(np.abs(target - values), weights=weights))
 
 
 def r2(target: NDArray[Any], values: Floats, weights: Floats | None) -> float:
+    """Share of the variance that is explained."""
     spread = np.average((target - np.average(target, weights=weights)) ** 2, weights=weights)
     if not spread > 0:
         return float("nan")
@@ -109,11 +120,13 @@ def r2(target: NDArray[Any], values: Floats, weights: Floats | None) -> float:
 
 
 def mape(target: NDArray[Any], values: Floats, weights: Floats | None) -> float:
+    """Mean absolute error as a share of the target."""
     share = np.abs(target - values) / np.maximum(np.abs(target), np.finfo(np.float64).eps)
     return float(np.average(share, weights=weights))
 
 
 def rmsle(target: NDArray[Any], values: Floats, weights: Floats | None) -> float:
+    """Root mean squared error of the logarithms of one plus the value."""
     if (target < 0).any():
         return float("nan")
     # A prediction below zero has no logarithm; zero is the nearest that has one.

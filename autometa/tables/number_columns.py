@@ -33,7 +33,7 @@ def distinct(values: Floats) -> NDArray[np.bool_]:
 def to_float32(values: Floats) -> NDArray[np.float32]:
     """As float32, with what is beyond its range put at its ends."""
     if values.dtype == np.float32:
-        return values  # type: ignore[return-value]
+        return values
     return np.clip(values, -FLOAT32_LIMIT, FLOAT32_LIMIT).astype(np.float32)
 
 

@@ -85,9 +85,7 @@ def evaluate(
     if not 0 < budget <= 1:
         raise InputError(f"the budget must be above 0 and at most 1; got {budget}")
     if not len(train_rows) or not len(valid_rows):
-        raise InputError(
-            f"there must be rows to fit and to validate on; got {len(train_rows)} and {len(valid_rows)}"
-        )
+        raise InputError(f"there must be rows to fit and to validate on; got {len(train_rows)} and {len(valid_rows)}")
     seed = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
     if budget < 1:
         train_rows = _share(table, train_rows, budget, seed)

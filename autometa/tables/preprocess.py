@@ -121,17 +121,13 @@ class Preprocessor:
         used = np.flatnonzero(differs | gaps if booster else differs)
         indicators = np.flatnonzero(gaps if not booster and config["missing_indicators"] else np.zeros_like(gaps))
         offset = _offset(raw)
-        partial = cls(
-            raw.shape[1], levels, encoding, widths, means, offset, used, indicators, numbers=None
-        )
+        partial = cls(raw.shape[1], levels, encoding, widths, means, offset, used, indicators, numbers=None)
         values = partial._quantities(raw, extra)
         numbers = None
         if not booster:
             scaling: Scaling = "none" if algorithm in UNSCALED else config["scaling"]  # type: ignore[assignment]
             numbers = NumberColumns.fit(values, imputation=str(config["imputation"]), scaling=scaling, seed=seed)
-        fitted = cls(
-            raw.shape[1], levels, encoding, widths, means, offset, used, indicators, numbers
-        )
+        fitted = cls(raw.shape[1], levels, encoding, widths, means, offset, used, indicators, numbers)
         return fitted, fitted._design(values, raw, codes)
 
     def transform(self, features: Features) -> Design:
@@ -156,9 +152,7 @@ class Preprocessor:
         values = to_float32(values)
         return np.concatenate([values, extra], axis=1) if extra.shape[1] else values
 
-    def _design(
-        self, values: NDArray[np.float32], raw: NDArray[np.floating], codes: NDArray[np.int32]
-    ) -> Design:
+    def _design(self, values: NDArray[np.float32], raw: NDArray[np.floating], codes: NDArray[np.int32]) -> Design:
         native = self.encoding == "native"
         none = np.empty((len(values), 0), np.int32)
         shown = values if self.numbers is None else self.numbers.transform(values)
@@ -179,12 +173,8 @@ class Preprocessor:
         if self.numbers is not None:
             parts["numbers"] = self.numbers.state()
         parts["means"] = State({}, {str(i): table for i, table in enumerate(self.means.tables)})
-        parts["columns"] = State(
-            {}, {"offset": self.offset, "used": self.used, "indicators": self.indicators}
-        )
-        return State.joined(
-            parts, width=self.width, encoding=self.encoding, onehot_widths=self.onehot_widths
-        )
+        parts["columns"] = State({}, {"offset": self.offset, "used": self.used, "indicators": self.indicators})
+        return State.joined(parts, width=self.width, encoding=self.encoding, onehot_widths=self.onehot_widths)
 
     @classmethod
     def from_state(cls, state: State) -> Preprocessor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,7 @@ class Responses:
         settings = state.settings
         numbers = {name: float(settings[name]) for name in ("centre", "scale", "low", "high")}
         outputs, classes = int(settings["outputs"]), tuple(int(code) for code in settings["classes"])
-        rising = all(a < b for a, b in zip(classes, classes[1:], strict=False))
+        rising = all(a < b for a, b in pairwise(classes))
         if outputs < 1 or not rising or (classes and (classes[0] < 0 or classes[-1] >= outputs)):
             raise ModelError("the classes of the saved model do not fit together; save it again")
         if not np.isfinite(list(numbers.values())).all() or numbers["scale"] <= 0:

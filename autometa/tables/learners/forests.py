@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 import numpy as np
 
 from autometa.tables.learners.contract import Fitted, Job, class_shares
@@ -70,5 +69,3 @@ def _unfitted(job: Job) -> Any:
 def restore(state: State) -> Forest:
     """What ``state()`` gave."""
     return Forest.from_state(state)
-
-

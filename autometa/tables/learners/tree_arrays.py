@@ -85,9 +85,7 @@ class Forest:
     classes: bool
 
     @classmethod
-    def joined(
-        cls, trees: Sequence[TreeArrays], *, width: int, prior: NDArray[np.float64], classes: bool
-    ) -> Forest:
+    def joined(cls, trees: Sequence[TreeArrays], *, width: int, prior: NDArray[np.float64], classes: bool) -> Forest:
         """One forest of many trees."""
         arrays = [np.concatenate([getattr(tree, name) for tree in trees]) for name in _FIELDS]
         sizes = np.array([len(tree.right) for tree in trees], np.int32)
@@ -133,9 +131,7 @@ class Forest:
         nodes["feature"] = self.trees.feature[part]
         nodes["threshold"] = self.trees.threshold[part]
         tree = Tree(self.width, np.ones(1, np.intp), 1)
-        tree.__setstate__(
-            {"max_depth": size, "node_count": size, "nodes": nodes, "values": np.zeros((size, 1, 1))}
-        )
+        tree.__setstate__({"max_depth": size, "node_count": size, "nodes": nodes, "values": np.zeros((size, 1, 1))})
         return tree.apply(rows)  # type: ignore[no-any-return]
 
     def state(self) -> State:
