@@ -209,7 +209,7 @@ def _is_id(name: str, values: NDArray[np.float64], low: float, high: float) -> b
 
 def _needs_float64(values: NDArray[np.float64], largest: float, *, whole: bool) -> bool:
     """Whether float32 would merge distinct values, or cannot hold them."""
-    if largest > np.finfo(np.float32).max:
+    if largest > float(np.finfo(np.float32).max):
         return True
     if whole:
         if largest <= 2**24:

@@ -97,6 +97,13 @@ class Schema:
         """Names of the category features."""
         return tuple(c.name for c in self.columns if c.role == "category")
 
+    @property
+    def origins(self) -> dict[str, str]:
+        """The column that each feature is made of, by the feature's name."""
+        made_of = [column.name for column in self.columns for _ in column.number_names]
+        numbers = zip(self.number_names, made_of, strict=True)
+        return dict(numbers) | {name: name for name in self.category_names}
+
     def encode(self, frame: pd.DataFrame) -> tuple[Features, list[Finding]]:
         """Rows as features.
 
@@ -114,6 +121,7 @@ class Schema:
             columns_of["extra-columns"] = extra
         wide = any(column.wide for column in used)
         dtype = np.float64 if wide else np.float32
+        largest = float(np.finfo(dtype).max)
         numbers = np.empty((len(frame), len(self.number_names)), dtype)
         categories = np.empty((len(frame), len(self.category_names)), np.int32)
         number = category = 0
@@ -124,7 +132,9 @@ class Schema:
                 category += 1
             else:
                 width = len(column.number_names)
-                numbers[:, number : number + width], problems = number_block(column, series)
+                block, problems = number_block(column, series)
+                # New rows may go beyond what the numbers of the fit needed.
+                numbers[:, number : number + width] = block.clip(-largest, largest)
                 number += width
             for code in problems:
                 columns_of.setdefault(code, []).append(column.name)
