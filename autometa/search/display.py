@@ -150,7 +150,8 @@ class JsonDisplay:
         """Write how far the search is, if there is news."""
         if self._rate.worth(status):
             names = ("phase", "elapsed", "limit", "trials", "metric", "best", "done", "pruned", "failed", "running")
-            self._write("progress", {name: getattr(status, name) for name in names})
+            content = {name: getattr(status, name) for name in names}
+            self._write("progress", content | {"elapsed": round(status.elapsed, 3)})
 
     def say(self, message: str) -> None:
         """Write the message."""
@@ -228,7 +229,8 @@ def live_lines(status: Status, *, width: int, ascii_only: bool) -> list[Text]:
     lines = [Text(), _labelled(status.phase, _progress(status, width - LABEL, ascii_only=ascii_only), "bold cyan")]
     if status.best is not None:
         lines.append(_labelled(_metric(status.metric), _score(status, width - LABEL, ascii_only=ascii_only)))
-    lines.append(_labelled("tried", _counts(status)))
+    if status.phase != "reading":
+        lines.append(_labelled("tried", _counts(status)))
     working = [_clean(work) for work in status.running[:SHOWN_WORKERS]]
     if len(status.running) > SHOWN_WORKERS:
         working[-1] += f" and {len(status.running) - SHOWN_WORKERS} more"
@@ -273,7 +275,7 @@ def _score(status: Status, width: int, *, ascii_only: bool) -> Text:
 
 def plain_line(status: Status) -> str:
     """A status in one line."""
-    parts = [_counts(status)]
+    parts = [] if status.phase == "reading" else [_counts(status)]
     if status.best is not None:
         parts.insert(0, f"{status.metric} {status.best:.5g}")
     return f"{clock(status.elapsed):>5} {status.phase}: {', '.join([*parts, _left(status)])}"
