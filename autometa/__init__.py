@@ -42,11 +42,12 @@ _HOMES = {
     "Task": "autometa.task",
     "Trial": "autometa.task",
     "load": "autometa.search.api",
-    "search": "autometa.search.api",
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name == "search":
+        return import_module("autometa.search")
     if name not in _HOMES:
         raise AttributeError(f"module 'autometa' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -42,8 +42,9 @@ class Float:
 
     def holds(self, value: Value) -> bool:
         """Whether the value is one that this hyperparameter may take."""
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and self.low <= value <= self.high
+        if isinstance(value, bool | str):
+            return False
+        return self.low <= value <= self.high
 
     def to_unit(self, value: Value) -> float:
         """The place of a value in [0, 1]."""
@@ -82,8 +83,9 @@ class Int:
 
     def holds(self, value: Value) -> bool:
         """Whether the value is one that this hyperparameter may take."""
-        number = isinstance(value, int) and not isinstance(value, bool)
-        return number and self.low <= value <= self.high
+        if isinstance(value, bool) or not isinstance(value, int):
+            return False
+        return self.low <= value <= self.high
 
     @cached_property
     def _edges(self) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,8 +10,8 @@ import pytest
 from tables import classification, regression
 
 import autometa
-from autometa.search.api import search
 from autometa.errors import InputError, RunError, SchemaError
+from autometa.search.api import search
 from autometa.search.inline import InlineExecutor
 from autometa.search.outcome import COLUMNS
 
@@ -21,14 +22,9 @@ METRIC_KEYS = {
 
 
 @pytest.fixture(scope="module")
-def quick(tmp_path_factory):
+def quick():
     """A space of quick learners only."""
-    path = tmp_path_factory.mktemp("space") / "quick.toml"
-    path.write_text(
-        'extends = "tabular"\n[parameters.algorithm]\n'
-        'choices = ["linear", "nearest_neighbours", "lightgbm"]\n'
-    )
-    return str(path)
+    return str(Path(__file__).parent / "quick.toml")
 
 
 def run(frame, out, quick, **options):
@@ -112,9 +108,7 @@ def test_group_and_time_splits(tmp_path, quick, split):
 
 
 def test_the_same_seed_makes_the_same_run(tmp_path, quick):
-    first, second = (
-        run(classification(), tmp_path / name, quick, trials=12, policy="tpe") for name in "ab"
-    )
+    first, second = (run(classification(), tmp_path / name, quick, trials=12, policy="tpe") for name in "ab")
     pd.testing.assert_frame_equal(timeless(first.leaderboard), timeless(second.leaderboard))
     frame = classification(40, seed=9)
     assert (first.predict_proba(frame) == second.predict_proba(frame)).all()
@@ -160,9 +154,7 @@ def test_a_run_goes_on_where_it_was_killed(tmp_path, quick, monkeypatch, fits):
 def test_a_model_can_be_used_while_the_search_goes_on(tmp_path, quick):
     settings = {"trials": 6, "space": quick, "seed": 1, "workers": 1, "memory": "8G"}
     with pytest.raises(Killed):
-        search(
-            classification(), out=tmp_path / "run", executor=KilledAfter(12), **settings
-        )
+        search(classification(), out=tmp_path / "run", executor=KilledAfter(12), **settings)
     assert autometa.load(tmp_path / "run").predict(classification(5)).shape == (5,)
 
 

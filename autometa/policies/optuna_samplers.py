@@ -52,7 +52,7 @@ class TPEPolicy:
                     n_startup_trials=self._startup,
                     seed=_mixed(seed, task),
                 )
-            config = _ask(task, task.space, sampler)
+            config: Config = _ask(task, task.space, sampler)
             if candidates is not None:
                 left = untried(task, candidates)
                 if not left:
@@ -86,7 +86,7 @@ class GPPolicy:
                 sampler = optuna.samplers.GPSampler(
                     seed=_mixed(seed, task), n_startup_trials=4, deterministic_objective=False
                 )
-            config = _ask(part, space, sampler)
+            config: Config = _ask(part, space, sampler)
             if left is not None:
                 config = nearest(task, config, left)
             proposals.append(config)

@@ -48,7 +48,7 @@ class PortfolioPolicy:
     def propose(self, task: Task, *, n: int, seed: int, candidates: Sequence[Config] | None = None) -> list[Config]:
         """The next n configs; see :class:`autometa.task.Policy`."""
         tried = {key(t.config) for t in task.history}
-        left = [d.config for d in defaults(task) if key(d.config) not in tried]
+        left: list[Config] = [d.config for d in defaults(task) if key(d.config) not in tried]
         if candidates is not None:
             left = _nearest_of(task, left, candidates, n)
         proposals: list[Config] = list(left[:n])

@@ -29,11 +29,14 @@ class SearchResult:
 
     Args:
         path: the run folder.
+
+    Attributes:
+        model: the fitted ensemble.
     """
 
     def __init__(self, path: str | Path) -> None:
         self._folder = RunFolder.open(Path(path))
-        self._model = Model.load(self._folder.model)
+        self.model = Model.load(self._folder.model)
 
     @property
     def path(self) -> Path:
@@ -55,7 +58,7 @@ class SearchResult:
     @property
     def classes(self) -> list[Any]:
         """The classes in the order of :meth:`predict_proba`'s columns; empty for numbers."""
-        return list(self._model.codec.labels)
+        return list(self.model.codec.labels)
 
     def predict(self, data: pd.DataFrame | str | Path) -> NDArray[np.generic]:
         """The class or number of each row, shape (n,).
@@ -63,7 +66,7 @@ class SearchResult:
         Raises:
             SchemaError: a column that the model needs is missing.
         """
-        return self._model.labels(self._model.predict_raw(_frame(data))[0])
+        return self.model.labels(self.model.predict_raw(_frame(data))[0])
 
     def predict_proba(self, data: pd.DataFrame | str | Path) -> NDArray[np.floating]:
         """The probability of each class, shape (n, c).
@@ -72,9 +75,9 @@ class SearchResult:
             SchemaError: a column that the model needs is missing.
             InputError: the target is a number.
         """
-        if not self._model.codec.classes:
+        if not self.model.codec.classes:
             raise InputError("probabilities are for classes; this model predicts a number")
-        return self._model.predict_raw(_frame(data))[0]
+        return self.model.predict_raw(_frame(data))[0]
 
 
 def load(path: str | Path) -> SearchResult:
@@ -106,6 +109,7 @@ def search(
     time_column: str | None = None,
     embargo: int = 0,
     weight: str | None = None,
+    report: bool = True,
     executor: Executor | None = None,
     watcher: Watcher | None = None,
     started: float | None = None,
@@ -131,6 +135,7 @@ def search(
         time_column: column by which training rows lie before validation rows.
         embargo: rows left out between the two.
         weight: column of sample weights.
+        report: whether to write report.html.
         executor: where fits run; by default worker processes of this machine.
         watcher: is shown the search; by default nobody.
         started: when the time began to run, in seconds since the epoch; by default now.
@@ -163,7 +168,7 @@ def search(
 
     clock = Clock(settings.time_limit, started)
     folder = Path(out) if out is not None else _default_folder(str(named))
-    start(settings, data, folder, clock, executor=executor, watcher=watcher)
+    start(settings, data, folder, clock, executor=executor, watcher=watcher, report=report)
     return SearchResult(folder)
 
 

@@ -94,6 +94,7 @@ class BestSoFar:
         if len(whole) < ENOUGH_WHOLE and len(usable) > len(whole):
             options.append(self._blend(usable))
         if not options:
+            self.best = None
             return False
         if len(options) == 2:
             options.sort(key=self._loss_on_first_fold)
@@ -133,7 +134,7 @@ class BestSoFar:
         return np.sort(np.random.default_rng(self._seed).permutation(rows)[:MOST_ROWS])
 
     def _mean(self, trial: int, rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        return self._sums[trial][rows] / self._counts[trial][rows, None]
+        return np.divide(self._sums[trial][rows], self._counts[trial][rows, None], dtype=np.float32)
 
     def _loss_on_first_fold(self, best: Best) -> float:
         _, valid = self._folds.pair(0)

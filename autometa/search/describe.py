@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autometa.search.relation import binned, common_levels, correlation_ratio
 from autometa.tables.dates import find_formats, parse
@@ -15,7 +13,10 @@ from autometa.tables.levels import Levels
 from autometa.tables.plain import Plain, as_levels, plain
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import pandas as pd
+    from numpy.typing import NDArray
 
 MOST_ROWS = 20_000
 MOST_COLUMNS = 1_000

@@ -7,16 +7,17 @@ import json as jsonlib
 import math
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from autometa.search.status import Status, Watcher
-from autometa.tables.findings import Finding
-
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.text import Text
+
+    from autometa.search.status import Status, Watcher
+    from autometa.tables.findings import Finding
 
 REFRESHES = 2  # a second: the clock ticks smoothly and a render costs little
 SHOWN_WORKERS = 4

@@ -8,15 +8,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autometa.search.describe import describe_data
 from autometa.search.importance import permutation_importance
-from autometa.tables.metrics import Metric
-from autometa.tables.table import Features, Table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from autometa.tables.metrics import Metric
+    from autometa.tables.table import Features, Table
 
 __all__ = ["collect_evidence", "describe_data"]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 EVIDENCE_SECONDS = 2.0  # for a run without a time limit
 
 
-def finish(run: Run) -> None:
+def finish(run: Run, *, report: bool) -> None:
     """Write everything that people and programs read of a finished run.
 
     Raises:
@@ -35,6 +35,16 @@ def finish(run: Run) -> None:
         )
     model = run.best.write(run.folder, run.board.records, run.schema, run.codec)
     test_score = _test_score(run, model)
+    run.write_tables(test_score=test_score)
+    if report:
+        _report(run, model)
+    run.folder.drop_work()
+    run.watcher.update(run.status((), phase="done"))
+
+
+def _report(run: Run, model: Model) -> None:
+    best = run.best.best
+    assert best is not None
     left = run.clock.left - 0.5
     evidence = collect_evidence(
         run.table,
@@ -47,10 +57,7 @@ def finish(run: Run) -> None:
         seed=run.settings.seed,
     )
     run.folder.write_json(run.folder.evidence, evidence | {"data": run.content["data"]})
-    run.write_tables(test_score=test_score)
     write_report(run.folder)
-    run.folder.drop_work()
-    run.watcher.update(run.status((), phase="done"))
 
 
 def _test_score(run: Run, model: Model) -> float | None:

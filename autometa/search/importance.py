@@ -10,15 +10,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autometa.search.relation import binned, common_levels, correlation_ratio
-from autometa.tables.metrics import Metric
-from autometa.tables.schema import Schema
 from autometa.tables.table import Features, Table
+
+if TYPE_CHECKING:
+    from autometa.tables.metrics import Metric
+    from autometa.tables.schema import Schema
 
 Predict = Callable[[Features], NDArray[np.floating]]
 

@@ -7,9 +7,11 @@ watches itself: it ends when it has taken more memory than granted, and when the
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import multiprocessing
 import multiprocessing.forkserver
+import multiprocessing.resource_tracker
 import os
 import queue
 import signal
@@ -68,8 +70,24 @@ def warm_up() -> None:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     multiprocessing.forkserver.set_forkserver_preload(LIBRARIES)
-    with _without_main():
-        multiprocessing.forkserver.ensure_running()
+    # Ctrl-C reaches every process of a terminal; the server would die of it with a traceback.
+    # The tracker comes first, because starting it lets SIGINT through again.
+    multiprocessing.resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with _without_main():
+            multiprocessing.forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    atexit.register(_end_server, os.getpid())
+
+
+def _end_server(owner: int) -> None:
+    """End the server process, which may still be loading libraries when a search is interrupted early."""
+    server = multiprocessing.forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]  # noqa: SLF001 (it has no public way)
+    if server is not None and os.getpid() == owner:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(server, signal.SIGKILL)
 
 
 class LocalExecutor:

@@ -192,11 +192,11 @@ class Search:
         now = time.monotonic()
         if not self._dirty or (now < self._next_write and not at_once):
             return
-        self._dirty = False
         if self._best.update(self._board.records):
             assert self._best.best is not None
             self._board.members = [number for number, _ in self._best.best.members]
             self._write()
+        self._dirty = False  # only now: a write that was interrupted is done again at the end
         spent = time.monotonic() - now
         self._next_write = time.monotonic() + max(1.0, 10 * spent)
 

@@ -145,7 +145,7 @@ def _weights(frame: pd.DataFrame, column: str | None) -> NDArray[np.float64] | N
     weights = pd.to_numeric(frame[column], errors="coerce").to_numpy(np.float64, na_value=np.nan)
     bad = ~(np.isfinite(weights) & (weights >= 0))
     if bad.any() or weights.sum() == 0:
-        what = f"{int(bad.sum())} are not" if bad.any() else "all are 0"
+        what = f"{int(bad.sum())} are not" if bad.any() else "all are zero"
         raise InputError(f"sample weights must be finite numbers of at least 0, not all 0; in {column!r} {what}")
     return weights
 

@@ -97,7 +97,7 @@ class TrialRecord:
         upto = min(self.depth, self.first_folds)
         return Trial(
             config=self.config,
-            state="running" if self.stage in ("running", "paused") else self.stage,
+            state="running" if self.stage == "paused" else self.stage,
             loss=self.loss,
             fold_losses=tuple(self.folds[f].loss for f in range(upto)),
             seconds=self.seconds,

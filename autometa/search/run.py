@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import autometa
+from autometa import __version__
 from autometa.errors import RunError
 from autometa.search.best import BestSoFar
 from autometa.search.clock import Clock
@@ -70,6 +70,7 @@ def start(
     *,
     executor: Executor | None,
     watcher: Watcher | None,
+    report: bool,
 ) -> None:
     """Search a dataset into a new run folder.
 
@@ -91,7 +92,7 @@ def start(
             folder.unlock()
             _remove_if_new(path)
             raise
-        run.complete()
+        run.complete(report=report)
     finally:
         watcher.close()
         folder.unlock()
@@ -115,7 +116,7 @@ def go_on(path: Path, *, started: float, watcher: Watcher | None) -> None:
         content = folder.read_run()
         settings = Settings(**content["settings"])
         runner = _local_executor(settings.workers)
-        Run.reopen(folder, content, settings, started, runner, watcher).complete()
+        Run.reopen(folder, content, settings, started, runner, watcher).complete(report=True)
     finally:
         watcher.close()
         folder.unlock()
@@ -183,7 +184,7 @@ class Run:
         data.table.save(folder.work / "table")
         data.folds.save(folder.work / "folds")
         content = {
-            "version": autometa.__version__,
+            "version": __version__,
             "objective_version": OBJECTIVE_VERSION,
             "started": clock.started,
             "settings": settings.to_json(),
@@ -233,7 +234,7 @@ class Run:
         watcher.say(f"going on after {done} finished trials and {clock.before:.0f} s")
         return run
 
-    def complete(self) -> None:
+    def complete(self, *, report: bool) -> None:
         """Search, then finish; what exists is kept when the user interrupts."""
         from autometa.search.finish import finish
 
@@ -246,7 +247,7 @@ class Run:
             raise
         finally:
             self.executor.stop()
-        finish(self)
+        finish(self, report=report)
 
     def _search(self) -> Search:
         return Search(

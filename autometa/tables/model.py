@@ -83,6 +83,11 @@ class Model:
     def _fitted(self) -> list[list[FoldModel]]:
         return [[FoldModel.load(self.folder / f) for f in m.folds] for m in self.members]
 
+    def loaded(self) -> Model:
+        """The same with its fold models in memory, so that the folder is needed no more."""
+        self._fitted  # noqa: B018 (a cached property: looking is loading)
+        return self
+
     def predict_features(self, features: Features) -> NDArray[np.floating]:
         """Calibrated probabilities (n, c), or values (n, 1), of encoded rows."""
         blend: NDArray[np.floating] | None = None

@@ -106,7 +106,7 @@ class Table:
         def array(name: str) -> NDArray[np.generic]:
             path = folder / f"{name}.npy"
             # An empty array cannot be mapped.
-            mode = "r" if path.stat().st_size > 256 else None
+            mode: Literal["r"] | None = "r" if path.stat().st_size > 256 else None
             return np.load(path, mmap_mode=mode, allow_pickle=False)  # type: ignore[no-any-return]
 
         features = Features(
