@@ -92,6 +92,14 @@ def test_words_for_missing_are_missing_among_numbers_and_kept_among_strings(tmp_
     assert raw.frame["b"].astype(str).tolist() == ["x", "None", "", "y"]
 
 
+def test_numbers_among_odd_words_for_missing_are_numbers(tmp_path):
+    words = ["", " ", "  ", "NULL", "Nan", "n/A", " ?", "None"]
+    rows = "".join(f"{i % 9},{words[i % 8] if i % 3 else i % 9},x\n" for i in range(90))
+    frame = read_table(write(tmp_path, "a,b,c\n" + rows)).frame
+    assert frame["b"].dtype == np.float64
+    assert frame["b"].isna().mean() == 2 / 3
+
+
 def test_blank_lines_and_missing_and_repeated_spaces_in_the_header(tmp_path):
     raw = read_table(write(tmp_path, "\n\r\n a ,,b\n1,2,3\n\n4,5,6\n"))
     assert list(raw.frame.columns) == ["a", "Unnamed: 1", "b"]

@@ -1,6 +1,6 @@
 """Column types: what each column is taken for, what is made of it, and what is left alone."""
 
-import datetime
+import datetime as dt
 import decimal
 import json
 import time
@@ -51,7 +51,7 @@ def numbers(schema, frame, name="column"):
         pd.Series([decimal.Decimal(i) for i in range(N)], dtype=object),
         pd.Series([decimal.Decimal(i) for i in range(N)], dtype=pd.ArrowDtype(pa.decimal128(9, 2))),
         pd.to_timedelta(np.arange(N), unit="h"),
-        pd.Series([datetime.timedelta(hours=i) for i in range(N)], dtype=object),
+        pd.Series([dt.timedelta(hours=i) for i in range(N)], dtype=object),
         pd.Series([True, False, None, True] * 50, dtype=object),
         pd.Series([1, 2.5, None, 3] * 50, dtype=object),
         pd.arrays.SparseArray(RNG.integers(0, 3, N)),
@@ -93,7 +93,7 @@ def test_categories_of_every_dtype(values):
         pd.date_range("2020-01-01", periods=N, freq="D"),
         pd.date_range("2020-01-01", periods=N, freq="h", tz="Europe/Berlin"),
         pd.period_range("2020-01", periods=N, freq="M"),
-        pd.Series([datetime.date(2020, 1, 1) + datetime.timedelta(i) for i in range(N)], dtype=object),
+        pd.Series([dt.date(2020, 1, 1) + dt.timedelta(i) for i in range(N)], dtype=object),
         pd.Series(pd.date_range("2020-01-01", periods=N, tz="UTC"), dtype=object),
         pd.Series(pd.date_range("2020-01-01", periods=N)).astype(pd.ArrowDtype(pa.timestamp("us"))),
         pd.Series(pd.date_range("2020-01-01", periods=N)).astype(pd.ArrowDtype(pa.date32())),
@@ -193,7 +193,7 @@ def test_ids_are_left_out(name, values):
         ("depth", np.sort(RNG.normal(size=N))),
         ("id", RNG.integers(0, N // 4, N)),
         ("id", np.arange(N) + 0.5),
-        ("user_id", [1.0, None] + list(range(2, N))),
+        ("user_id", [1.0, None, *range(2, N)]),
     ],
 )
 def test_numbers_that_only_look_like_ids_are_kept(name, values):
@@ -307,7 +307,7 @@ def test_text_becomes_topics_length_and_words():
 
 def test_text_with_gaps_and_unknown_words():
     _, texts = words_of(300)
-    schema, frame, _ = fit(column=[*texts, None, ""])
+    schema, _, _ = fit(column=[*texts, None, ""])
     features, _ = schema.encode(pd.DataFrame({"column": [None, "xyzzy plugh"], "other": [0.0, 0.0]}))
     assert np.isnan(features.numbers[0, :-1]).all()
     assert (features.numbers[1, : schema.columns[0].topics.topics.shape[1]] == 0).all()

@@ -188,7 +188,7 @@ def _as_number(name: str, levels: Levels) -> tuple[Column, tuple[str, ...]] | No
     """The column as numbers, if its strings are numbers."""
     odd = not_numbers(levels)
     is_number = ~np.isnan(levels.numbers) & (levels.counts > 0)
-    if not is_number.any() or (levels.declared and not odd.any()):
+    if not is_number.any() or levels.are_codes:
         return None
     if not odd.any():
         column, codes = _of_numbers(name, levels.spread(levels.numbers, np.nan))

@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, BinaryIO, cast
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
 from autometa.errors import InputError
 from autometa.tables.dialects import sniff
 from autometa.tables.findings import Finding
+from autometa.tables.levels import MISSING, MISSING_NUMBER, levels_of_strings
 from autometa.tables.sampling import sample_rows
 from autometa.tables.sources import TableFile
 
@@ -25,8 +27,10 @@ _DICTIONARY_LEVELS = 2000
 # Read as missing in a column of numbers, dates or truth values. Columns of strings keep what
 # they hold: "None" and "-" may be labels of the target.
 _MISSING = [
-    *("", "NA", "N/A", "n/a", "na", "#N/A", "<NA>", "NaN", "nan", "-nan", "NULL", "null"),
-    *("None", "none", "?", "-", "--", "NaT", "."),
+    padding + written
+    for word in (*MISSING, *MISSING_NUMBER)
+    for written in {word, word.upper(), word.title(), word.replace("nan", "NaN"), word.replace("nat", "NaT")}
+    for padding in ("", " ")
 ]
 _CONVERSION = re.compile(r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion error to ([^:]+)")
 _RAGGED = re.compile(r"Expected (\d+) columns, got (\d+)(?:: (.*))?", re.DOTALL)
@@ -105,7 +109,7 @@ class DelimitedText:
             )
         _check_text(table.schema)
         self._check_quotes(table)
-        return table
+        return _without_number_dictionaries(table)
 
     def _check_quotes(self, table: pa.Table) -> None:
         """A quote that is never closed takes the rest of the file into the last field."""
@@ -212,6 +216,17 @@ def _check_text(schema: pa.Schema) -> None:
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         if pa.types.is_binary(kind):
             raise UnicodeDecodeError("utf-8", b"", 0, 1, f"in column {field.name!r}")
+
+
+def _without_number_dictionaries(table: pa.Table) -> pa.Table:
+    """Read what is numbers but for odd words for missing as numbers: nobody declared it categories."""
+    for i, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            column = table.column(i).unify_dictionaries().combine_chunks()
+            levels = levels_of_strings(column.dictionary, column.indices.to_numpy(), declared=True)
+            if levels.are_codes:
+                table = table.set_column(i, field.name, pa.array(levels.spread(levels.numbers, np.nan)))
+    return table
 
 
 def _head(file: TableFile) -> tuple[bytes, float]:

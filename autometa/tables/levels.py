@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 # What people write, in any case, where there is no value.
 MISSING = ("", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "nat", "null", "?", "none")
 # Missing among numbers, but a level among strings ("+" and "-", "." and "x").
-_MISSING_NUMBER = ("-", "--", ".")
+MISSING_NUMBER = ("-", "--", ".")
 
 _PLAIN_NUMBER = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
 _GROUPED = r"^[+-]?\d{1,3}(?:[,'’]\d{3})+(?:\.\d+)?$"
@@ -31,8 +31,7 @@ class Levels:
     Attributes:
         codes: int32 index into values per row, -1 where missing.
         values: the distinct strings, trimmed and none of them a word for missing.
-        declared: whether somebody made it a column of categories, so that levels which look
-            like numbers are none.
+        declared: whether it is a column of categories already.
     """
 
     codes: NDArray[np.int32]
@@ -51,6 +50,12 @@ class Levels:
     def numbers(self) -> NDArray[np.float64]:
         """Each level read as a number, NaN where it is none."""
         return parse_numbers(self.values)
+
+    @cached_property
+    def are_codes(self) -> bool:
+        """Whether somebody declared plain numbers to be categories."""
+        plain = pc.match_substring_regex(self.values, _PLAIN_NUMBER)
+        return self.declared and bool(pc.all(plain).as_py())
 
     def spread(self, per_level: NDArray[Any], missing: Any) -> NDArray[Any]:
         """One value per row from one per level."""
@@ -120,5 +125,5 @@ def parse_numbers(values: pa.Array) -> NDArray[np.float64]:
 
 def not_numbers(levels: Levels) -> NDArray[np.bool_]:
     """Which levels are neither a number nor a sign for a missing one."""
-    dash = pc.is_in(levels.values, pa.array(_MISSING_NUMBER, pa.string()))
+    dash = pc.is_in(levels.values, pa.array(MISSING_NUMBER, pa.string()))
     return np.asarray(np.isnan(levels.numbers) & ~dash.to_numpy(zero_copy_only=False))

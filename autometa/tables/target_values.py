@@ -40,7 +40,7 @@ def target_values(series: pd.Series, *, parse: bool = True) -> NDArray[np.float6
         )
     if isinstance(values, Levels):
         found = values if (values.counts > 0).all() else _without_unused(values)
-        if not parse or found.declared or np.isnan(found.numbers).any() or not len(found.values):
+        if not parse or found.are_codes or np.isnan(found.numbers).any() or not len(found.values):
             return found
         return as_numbers(found)
     if is_truth(series):
