@@ -256,3 +256,27 @@ def test_missing_frame_columns_do_not_matter(tmp_path) -> None:
     _, page = report(make_run(tmp_path / "run", data=data, trials=4))
     assert "data" not in page.ids
     assert "numbers" in page.ids
+
+
+def test_a_run_that_ended_without_evidence_is_over(tmp_path) -> None:
+    _, page = report(make_run(tmp_path / "run", evidence=False))
+    assert "This search is not over" not in page.text
+    assert "progress" in page.ids
+
+
+def test_importance_says_when_there_was_no_time(tmp_path) -> None:
+    folder = make_run(tmp_path / "run", trials=5)
+    content = json.loads(folder.evidence.read_text())
+    content["importance"] = {"columns": [], "done": 0, "total": 6, "rows": 0, "repeats": 0}
+    folder.write_json(folder.evidence, content)
+    _, page = report(folder)
+    assert "No time was left to measure it" in page.text
+
+
+def test_trials_without_times_leave_the_line(tmp_path) -> None:
+    folder = make_run(tmp_path / "run", trials=9)
+    table = pd.read_csv(folder.leaderboard).drop(columns="elapsed")
+    table.to_csv(folder.leaderboard, index=False)
+    _, page = report(folder)
+    assert "Each dot" not in page.text
+    assert "progress" in page.ids

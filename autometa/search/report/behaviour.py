@@ -71,6 +71,7 @@ def numbers(run: Run) -> dict[str, Any] | None:
         "half": words.number(errors.get("half_within")),
         "most": words.number(errors.get("most_within")),
         "explained": words.percent(errors.get("explained")),
+        "rows": words.count(run.evidence.get("rows")),
         "mean": words.number(errors.get("mean")),
         "root": words.number(errors.get("root_mean_square")),
     }
@@ -100,7 +101,7 @@ def importance(run: Run) -> dict[str, Any] | None:
     """What the model looks at."""
     content = run.evidence.get("importance") or {}
     columns = content.get("columns") or []
-    if not columns:
+    if not columns and not content.get("total"):
         return None
     reach = max([float(c["mean"]) + float(c["std"] or 0) for c in columns] + [0.0]) or 1.0
     bars = []

@@ -100,7 +100,8 @@ def read_run(folder: RunFolder) -> Run:
     except (OSError, ValueError, csv.Error):
         rows = ()
         unread.append(folder.leaderboard.name)
-    finished = folder.evidence.exists()
+    # The evidence is the last thing written before work/ goes; a run without a report has none.
+    finished = folder.evidence.exists() or (folder.metrics.exists() and not folder.work.exists())
     model = (folder.model / "model.json").exists()
     return Run(folder.path, run, metrics, evidence, rows, finished, model, tuple(unread))
 

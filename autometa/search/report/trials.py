@@ -30,14 +30,19 @@ def progress(run: Run) -> dict[str, Any] | None:
         return None
     counts: dict[str, int] = {}
     for row in run.rows:
-        if row.score is not None:
+        if row.score is not None and row.elapsed is not None:
             counts[row.algorithm] = counts.get(row.algorithm, 0) + 1
     legend = [
         {"name": words.spaced(name), "css": plots.colour(name), "count": many}
         for name, many in sorted(counts.items(), key=lambda item: -item[1])
     ]
     single = words.finite(run.metrics.get("best_single_score"))
-    return {"chart": chart, "legend": legend, "single": words.score(single) if single is not None else None}
+    return {
+        "chart": chart,
+        "legend": legend,
+        "dots": bool(counts),
+        "single": words.score(single) if single is not None else None,
+    }
 
 
 def ensemble(run: Run) -> dict[str, Any] | None:
