@@ -166,7 +166,7 @@ def make_run(
             None,
             data.predict,
             metric,
-            seconds=3.0,
+            seconds=1.0,
             seed=0,
         )
         numbers = data.frame.select_dtypes("number").columns
