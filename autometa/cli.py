@@ -7,6 +7,7 @@ import json as jsonlib
 import sys
 import time
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -101,10 +102,7 @@ def search(
         from autometa.search.settings import parse_duration
 
         limit = None if time_limit is None else parse_duration(time_limit)
-        from autometa.search.local import warm_up
-
-        # Libraries load in another process while this one reads the table.
-        warm_up()
+        _load_search()
         from autometa.search.api import search as run_search
         from autometa.search.display import make_watcher
 
@@ -136,6 +134,7 @@ def search(
 def resume(run: RunPath, *, json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
     """Go on with a run that was stopped or killed."""
     with _errors(debug=debug):
+        _load_search()
         from autometa.search.api import resume as go_on
         from autometa.search.display import make_watcher
 
@@ -271,6 +270,15 @@ def _errors(*, debug: bool) -> Iterator[None]:
             raise
         _say(f"unexpected error: {type(error).__name__}: {error}\n(--debug shows where)")
         raise typer.Exit(1) from None
+
+
+def _load_search() -> None:
+    """Load what a search needs here, and start the process that loads the learners meanwhile."""
+    from autometa.search.fork_server import interrupts_held, warm_up
+
+    with interrupts_held():
+        warm_up()
+        import_module("autometa.search.run")
 
 
 def _say(message: str) -> None:

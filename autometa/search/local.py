@@ -1,93 +1,31 @@
 """Fits in worker processes on this machine, each with a limit on its time and its memory.
 
-Pebble keeps the pool and kills a worker whose time is up. Workers are forked from a server process
-that has imported the libraries once, so a killed one is replaced within milliseconds. Each worker
-watches itself: it ends when it has taken more memory than granted, and when the search is gone.
+Pebble keeps the pool and kills a worker whose time is up. Each worker watches itself: it ends when it
+has taken more memory than granted, and when the search is gone.
 """
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import multiprocessing
-import multiprocessing.forkserver
-import multiprocessing.resource_tracker
 import os
 import queue
 import signal
-import sys
 import threading
-import types
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from multiprocessing.context import ForkServerContext, ForkServerProcess
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 from pebble import ProcessExpired, ProcessPool
 
+from autometa.search.fork_server import WithoutMain, warm_up
 from autometa.search.work import FitJob, FitOutcome, run_fit
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-LIBRARIES = ["autometa.search.work", "lightgbm", "catboost", "torch", "sklearn.ensemble"]
 _OUT_OF_MEMORY = 87  # exit code of a worker that passed its memory limit
 _ORPHANED = 88
 _POLL = 0.05
 _limit_bytes: list[int | None] = [None]
-
-
-class _Process(ForkServerProcess):
-    """A worker that does not run the caller's main script again.
-
-    Workers need nothing from it, and a script without an ``if __name__ == "__main__"`` guard
-    would start its search a second time.
-    """
-
-    @staticmethod
-    def _Popen(process_obj: Any) -> Any:  # noqa: N802 (multiprocessing's name)
-        with _without_main():
-            return ForkServerProcess._Popen(process_obj)  # type: ignore[attr-defined]  # noqa: SLF001 (the hook for it)
-
-
-class _Context(ForkServerContext):
-    Process = _Process  # type: ignore[assignment]
-
-
-@contextlib.contextmanager
-def _without_main() -> Iterator[None]:
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-
-
-def warm_up() -> None:
-    """Start the server process that imports the libraries, while this process does other things."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
-    multiprocessing.forkserver.set_forkserver_preload(LIBRARIES)
-    # Ctrl-C reaches every process of a terminal; the server would die of it with a traceback.
-    # The tracker comes first, because starting it lets SIGINT through again.
-    multiprocessing.resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        with _without_main():
-            multiprocessing.forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    atexit.register(_end_server, os.getpid())
-
-
-def _end_server(owner: int) -> None:
-    """End the server process, which may still be loading libraries when a search is interrupted early."""
-    server = multiprocessing.forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]  # noqa: SLF001 (it has no public way)
-    if server is not None and os.getpid() == owner:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(server, signal.SIGKILL)
 
 
 class LocalExecutor:
@@ -119,7 +57,7 @@ class LocalExecutor:
         if self._pool is None:
             self._pool = ProcessPool(
                 max_workers=self.slots,
-                context=_Context(),
+                context=WithoutMain(),
                 initializer=_start_worker,
             )
         future = self._pool.schedule(_run, args=[job], timeout=job.kill_after)
@@ -149,7 +87,7 @@ class LocalExecutor:
 
     def _close(self) -> None:
         if self._pool is not None:
-            self._pool.stop()
+            self._pool.stop()  # type: ignore[no-untyped-call]
             self._pool.join()
             self._pool = None
 
