@@ -111,6 +111,19 @@ def test_row_names_without_a_name_in_the_header(tmp_path):
     assert list(raw.frame.columns) == ["Unnamed: 0", "a", "b"]
 
 
+def test_delimiters_at_the_end_of_rows(tmp_path):
+    frame = read_table(write(tmp_path, "a,b\n" + "1,2,\n3,4,\n" * 10)).frame
+    assert list(frame.columns) == ["a", "b", "Unnamed: 2"]
+    assert frame["a"].tolist() == [1, 3] * 10
+    assert list(read_table(write(tmp_path, "a,b,\n" + "1,2,\n" * 10)).frame.columns) == ["a", "b", "Unnamed: 2"]
+
+
+def test_spaces_after_delimiters(tmp_path):
+    frame = read_table(write(tmp_path, "a, b, c\n" + "1, 2.5, ?\n2, ?, x\n" * 10)).frame
+    assert list(frame.columns) == ["a", "b", "c"]
+    assert frame["b"].dtype == np.float64
+
+
 def test_dates_times_and_truth_values_have_dtypes_of_their_own(tmp_path):
     raw = read_table(write(tmp_path, "d,t,c,b\n2024-01-02,2024-01-02 03:04:05,12:30,true\n2024-01-03,,13:00,\n"))
     assert raw.frame["d"].dtype.kind == raw.frame["t"].dtype.kind == "M"

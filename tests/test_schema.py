@@ -375,6 +375,33 @@ def test_a_table_written_as_csv_and_read_back_is_encoded_the_same(tmp_path):
     assert np.array_equal(one.categories, two.categories)
 
 
+@pytest.mark.parametrize(
+    ("column", "cells"),
+    [
+        ("date", ["2020-01-02", "2020-02-03 04:05", "2021-03-04"]),
+        ("clock", ["12:30", "13:45", "01:02"]),
+        ("flag", ["true", "false", "true"]),
+        ("number", ["1.5", "2", "3"]),
+        ("code", ["001", "002", "A1"]),
+    ],
+)
+def test_a_column_that_a_reader_takes_otherwise_for_other_rows_is_encoded_the_same(tmp_path, column, cells):
+    from autometa.tables.reading import read_table
+
+    def encode(cells):
+        rows = "".join(f"{i},{cell}\n" for i, cell in enumerate(cells))
+        (tmp_path / "t.csv").write_text(f"x,{column}\n{rows}")
+        return read_table(tmp_path / "t.csv").frame
+
+    schema, _ = Schema.fit(encode(cells * 20), exclude=set())
+    plain, _ = schema.encode(encode(cells[:2]))
+    among_words, _ = schema.encode(encode([*cells[:2], "unknown"]))
+    assert np.array_equal(plain.numbers, among_words.numbers[:2])
+    assert np.array_equal(plain.categories, among_words.categories[:2])
+    assert not np.isnan(plain.numbers).any()
+    assert (plain.categories >= 0).all()
+
+
 def test_rows_are_encoded_the_same_one_by_one():
     frame = everything()
     schema, _ = Schema.fit(frame, exclude={"target"})

@@ -163,6 +163,7 @@ def test_labels_are_known_again_in_another_dtype(tmp_path):
     codec, _, _ = TargetCodec.fit(train, "binary")
     for dtype in ("float64", "str", "category", "Int8", "object", "string[pyarrow]"):
         assert codec.encode(train.astype(dtype)).tolist() == [0, 1] * 10
+    assert codec.encode(series(["0.0", "1.0"])).tolist() == [0, 1]
     train.to_csv(tmp_path / "t.csv", index=False)
     assert codec.encode(read_table(tmp_path / "t.csv").frame["t"]).tolist() == [0, 1] * 10
 

@@ -65,7 +65,9 @@ class DateParts:
     def read(self, values: NDArray[Any] | Levels) -> NDArray[np.datetime64]:
         """The moments of a plain column; NaT where a value is no date."""
         if isinstance(values, Levels):
-            return values.spread(parse(values.values, self.formats), np.datetime64("NaT"))
+            # What a reader took for dates comes as strings where new rows hold a word among them.
+            usual = "%H:%M" if self.formats[:1] == ("%H:%M:%S",) else "ISO8601"
+            return values.spread(parse(values.values, (*self.formats, usual)), np.datetime64("NaT"))
         if np.issubdtype(values.dtype, np.datetime64):
             return values
         distinct, codes = np.unique(values, return_inverse=True)

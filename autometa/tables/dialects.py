@@ -124,8 +124,11 @@ def _agreement(rows: list[list[str]]) -> tuple[float, int]:
 
 def _names(rows: list[list[str]], file: str) -> tuple[tuple[str, ...], Finding | None]:
     header = [name.strip().strip("\ufeff") for name in rows[0]]
-    if len(rows) > 1 and len(header) > 1 and all(len(row) == len(header) + 1 for row in rows[1:]):
-        header = ["", *header]
+    longer = all(len(row) == len(header) + 1 for row in rows[1:])
+    if len(rows) > 1 and len(header) > 1 and longer:
+        # Either a delimiter ends each row but the header, or R wrote row names.
+        ends = not any(row[-1].strip() for row in rows[1:])
+        header = [*header, ""] if ends else ["", *header]
     names = [name or f"Unnamed: {i}" for i, name in enumerate(header)]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         hint = "is the header missing?" if all(map(_is_number, names)) else "rename them"

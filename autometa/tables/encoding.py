@@ -9,16 +9,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from autometa.tables.columns import Column
-from autometa.tables.levels import Levels, not_numbers
+from autometa.tables.levels import Levels, not_numbers, places
 from autometa.tables.plain import as_levels, as_numbers, plain
 
 
 def category_codes(column: Column, series: pd.Series) -> tuple[NDArray[np.int32], tuple[str, ...]]:
     """Codes of a category column, -1 where missing or never seen; and what is to be said."""
     levels = as_levels(series)
-    known = pa.array(column.levels, pa.string())
-    place = pc.index_in(levels.values, value_set=known).fill_null(-1)
-    code_of = np.asarray(place.to_numpy(zero_copy_only=False), np.int32)
+    code_of = places(levels.values, pa.array(column.levels, pa.string()))
     unseen = ((code_of < 0) & (levels.counts > 0)).any()
     codes = np.asarray(levels.spread(code_of, -1), np.int32)
     return codes, ("unseen-levels",) if unseen else ()

@@ -127,3 +127,21 @@ def not_numbers(levels: Levels) -> NDArray[np.bool_]:
     """Which levels are neither a number nor a sign for a missing one."""
     dash = pc.is_in(levels.values, pa.array(MISSING_NUMBER, pa.string()))
     return np.asarray(np.isnan(levels.numbers) & ~dash.to_numpy(zero_copy_only=False))
+
+
+def places(values: pa.Array, known: pa.Array) -> NDArray[np.int32]:
+    """Where each string stands among those that are known, -1 if nowhere.
+
+    A number is the known number of the same value, as 7 is 007 and 7.0: how a reader takes a
+    column of codes depends on the other rows.
+    """
+    found = pc.index_in(values, value_set=known).fill_null(-1).to_numpy(zero_copy_only=False)
+    place = np.array(found, np.int32)
+    unknown = np.flatnonzero(place < 0)
+    numbers = parse_numbers(known)
+    if len(unknown) and not np.isnan(numbers).all():
+        order = np.argsort(numbers, kind="stable")
+        asked = parse_numbers(values.take(pa.array(unknown)))
+        nearest = order[np.minimum(np.searchsorted(numbers[order], asked), len(order) - 1)]
+        place[unknown] = np.where(numbers[nearest] == asked, nearest, -1)
+    return place

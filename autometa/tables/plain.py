@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pandas.api import types
 
@@ -122,11 +123,9 @@ def as_levels(series: pd.Series, *, missing: tuple[str, ...] = MISSING) -> Level
 def as_numbers(values: Plain) -> NDArray[np.float64]:
     """A plain column as numbers, NaN where there is none."""
     if isinstance(values, Levels):
-        known = values.numbers
-        truth = {"true": 1.0, "false": 0.0}
-        if len(values.values) <= 2:
-            words = [truth.get(v.lower(), np.nan) for v in values.values.to_pylist()]
-            known = np.where(np.isnan(known), words, known)
+        truth = pc.index_in(pc.utf8_lower(values.values), value_set=pa.array(["false", "true"]))
+        words = truth.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        known = np.where(np.isnan(values.numbers), words, values.numbers)
         return np.asarray(values.spread(known, np.nan), np.float64)
     if values is None:
         raise TypeError("a column of lists or bytes has no numbers")

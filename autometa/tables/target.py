@@ -8,12 +8,11 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from autometa.errors import InputError
 from autometa.tables.findings import Finding, listed, nearest
-from autometa.tables.levels import Levels
+from autometa.tables.levels import Levels, places
 from autometa.tables.levels import label as label_of
 from autometa.tables.plain import as_levels, as_numbers
 from autometa.tables.table import Kind
@@ -196,8 +195,7 @@ class TargetCodec:
             known = np.isfinite(numbers)
             return KnownTarget(np.where(known, numbers, np.nan), known, self._missing(known))
         levels = as_levels(series, missing=MISSING_TARGET)
-        place = pc.index_in(levels.values, value_set=pa.array(self.classes, pa.string()))
-        code_of = place.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        code_of = places(levels.values, pa.array(self.classes, pa.string()))
         codes = np.asarray(levels.spread(code_of, -1), np.int64)
         findings = self._missing(levels.codes >= 0)
         unseen = np.flatnonzero((code_of < 0) & (levels.counts > 0))
