@@ -84,6 +84,13 @@ class Preprocessor:
     indicators: NDArray[np.int64]
     numbers: NumberColumns | None
 
+    @property
+    def outputs(self) -> int:
+        """Columns that the learner reads."""
+        flags = len(self.indicators) + sum(self.onehot_widths)
+        native = len(self.levels.sizes) * (self.encoding in ("native", "ordinal"))
+        return len(self.used) + flags + native + sum(table.shape[1] for table in self.means.tables)
+
     @classmethod
     def fit(
         cls, features: Features, target: NDArray[Any], config: Config, kind: Kind, *, seed: int
