@@ -43,12 +43,12 @@ class ParquetTable:
         return row * rows, row
 
     def read(self) -> pa.Table:
-        """The whole table."""
+        """The whole table at once."""
         with self._explained():
             return self._parquet.read()
 
-    def sample(self, *, keep: int, seed: int) -> tuple[pa.Table, int]:
-        """A uniform sample of rows, and how many rows the file has."""
+    def sample(self, *, keep: int | None, seed: int) -> tuple[pa.Table, int]:
+        """A uniform sample of rows, or all, batch by batch; and how many rows the file has."""
         with self._explained():
             batches = self._parquet.iter_batches(batch_size=_BATCH_ROWS)
             return sample_rows(batches, keep=keep, seed=seed)

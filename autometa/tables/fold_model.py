@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from autometa.errors import ModelError
 from autometa.tables.learners import restore_learner
 from autometa.tables.learners.contract import Learner
 from autometa.tables.preprocess import Preprocessor
@@ -54,7 +55,7 @@ class FoldModel:
             MissingExtraError: the learner's library is not installed.
         """
         state = load_state(folder)
-        return checked(
+        model = checked(
             lambda: cls(
                 Preprocessor.from_state(state.part("preprocessor")),
                 str(state.settings["algorithm"]),
@@ -62,3 +63,7 @@ class FoldModel:
                 Responses.from_state(state.part("responses")),
             )
         )
+        learner = model.learner
+        if (learner.width, learner.outputs) != (model.preprocessor.outputs, model.responses.width):
+            raise ModelError(f"the parts of the saved model in {folder} do not fit together; save it again")
+        return model

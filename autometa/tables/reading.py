@@ -18,6 +18,7 @@ from autometa.tables.sources import table_file
 
 # A search holds the table as read, encoded, and in folds: what is read may take this share.
 _SHARE_OF_MEMORY = 0.25
+_SHARE_READ_AT_ONCE = 1 / 16
 _FEWEST_SAMPLED_ROWS = 1000
 
 
@@ -45,7 +46,7 @@ class _Readable(Protocol):
     def findings(self) -> tuple[Finding, ...]: ...
     def bytes_in_memory(self) -> tuple[float, float]: ...
     def read(self) -> pa.Table: ...
-    def sample(self, *, keep: int, seed: int) -> tuple[pa.Table, int]: ...
+    def sample(self, *, keep: int | None, seed: int) -> tuple[pa.Table, int]: ...
 
 
 def read_table(source: str | Path | pd.DataFrame, *, memory_bytes: int | None = None, seed: int = 0) -> RawTable:
@@ -70,13 +71,12 @@ def read_table(source: str | Path | pd.DataFrame, *, memory_bytes: int | None = 
     with table_file(source) as file:
         name = file.name
         readable: _Readable = ParquetTable(file) if file.format == "parquet" else DelimitedText(file)
-        keep = None
-        if memory_bytes is not None:
-            keep = _rows_to_keep(*readable.bytes_in_memory(), memory_bytes, name)
-        if keep is None:
+        size, row = (0.0, 0.0) if memory_bytes is None else readable.bytes_in_memory()
+        if memory_bytes is None or size <= _SHARE_READ_AT_ONCE * memory_bytes:
             table = readable.read()
             total = table.num_rows
         else:
+            keep = _rows_to_keep(size, row, memory_bytes, name)
             table, total = readable.sample(keep=keep, seed=seed)
         warnings = readable.findings
     if not total:

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 _SLACK = 1.25
 
 
-def sample_rows(batches: Iterable[pa.RecordBatch], *, keep: int, seed: int) -> tuple[pa.Table, int]:
+def sample_rows(batches: Iterable[pa.RecordBatch], *, keep: int | None, seed: int) -> tuple[pa.Table, int]:
     """Draw rows evenly and without replacement from a stream of unknown length.
 
     Every row gets a random key, and the rows with the smallest keys are kept, in their order.
 
     Args:
         batches: record batches of one schema, at least one.
-        keep: rows to keep at most.
+        keep: rows to keep at most; None for all.
         seed: of the keys.
 
     Returns:
@@ -37,10 +37,10 @@ def sample_rows(batches: Iterable[pa.RecordBatch], *, keep: int, seed: int) -> t
         tables.append(batch if below.all() else batch.filter(pa.array(below)))
         keys.append(key[below])
         kept += len(keys[-1])
-        if kept > _SLACK * keep:
+        if keep is not None and kept > _SLACK * keep:
             bound = _cut(tables, keys, keep)
             kept = sum(map(len, keys))
-    if kept > keep:
+    if keep is not None and kept > keep:
         _cut(tables, keys, keep)
     return pa.Table.from_batches(tables), total
 

@@ -14,9 +14,20 @@ from autometa.tables.state import State
 
 @dataclass(frozen=True)
 class Constant:
-    """Says the same of every row: shape (k,)."""
+    """Says the same of every row.
+
+    Attributes:
+        says: shape (k,).
+        width: number of columns that it is shown, and does not read.
+    """
 
     says: NDArray[np.float32]
+    width: int
+
+    @property
+    def outputs(self) -> int:
+        """Columns of a prediction."""
+        return len(self.says)
 
     def predict(self, design: Design) -> NDArray[np.float32]:
         """The same for each of n rows, shape (n, k)."""
@@ -24,7 +35,7 @@ class Constant:
 
     def state(self) -> State:
         """What to save."""
-        return State({}, {"says": self.says})
+        return State({"width": self.width}, {"says": self.says})
 
 
 def fit(job: Job) -> Fitted:
@@ -33,9 +44,9 @@ def fit(job: Job) -> Fitted:
         says = np.array([np.average(job.train.target, weights=job.train.weights)])
     else:
         says = class_shares(job.train, job.outputs)
-    return Fitted(Constant(says.astype(np.float32)))
+    return Fitted(Constant(says.astype(np.float32), job.train.design.width))
 
 
 def restore(state: State) -> Constant:
     """What ``state()`` gave."""
-    return Constant(state.array("says", np.float32, None))
+    return Constant(state.array("says", np.float32, None), int(state.settings["width"]))

@@ -70,6 +70,16 @@ class Job:
 class Learner(Protocol):
     """A fitted learner."""
 
+    @property
+    def width(self) -> int:
+        """Number of columns that it reads."""
+        ...
+
+    @property
+    def outputs(self) -> int:
+        """k."""
+        ...
+
     def predict(self, design: Design) -> NDArray[np.float32]:
         """Probabilities of the classes, or values; shape (n, k)."""
         ...
