@@ -206,6 +206,15 @@ def test_what_fits_is_not_sampled(tmp_path):
         assert not read_table(source, memory_bytes=2**30).sampled
 
 
+def test_what_fits_but_not_many_times_over_is_read_batch_by_batch(tmp_path):
+    frame = counted(tmp_path, 20_000)
+    for name in ("t.csv", "t.csv.gz", "t.parquet"):
+        raw = read_table(tmp_path / name, memory_bytes=6 * int(frame.memory_usage(deep=True).sum()))
+        assert not raw.sampled
+        assert raw.warnings == ()
+        assert raw.frame.astype({"s": "str"}).equals(frame.astype({"s": "str"}))
+
+
 def test_a_byte_out_of_place_while_sampling(tmp_path):
     text = "a,b\n" + "1,plain\n" * 1_300_000
     path = write(tmp_path, text.encode() + "2,Zoë\n".encode("cp1252") * 3000)
