@@ -274,7 +274,7 @@ class Space:
             elif isinstance(p, Int):
                 config[p.name] = trial.suggest_int(p.name, p.low, p.high, log=p.log)
             else:
-                config[p.name] = trial.suggest_categorical(p.name, p.choices)
+                config[p.name] = trial.suggest_categorical(p.name, p.choices)  # type: ignore[assignment]
         return config
 
     def distributions(self, config: Config) -> dict[str, optuna.distributions.BaseDistribution]:

@@ -21,7 +21,7 @@ def record(number):
 def finished(number, stage="complete"):
     r = record(number)
     r.folds = {0: FoldScore(0.25, 1.0, 0.1, 7, 200.0), 1: FoldScore(0.75, 2.0)}
-    r.stage = stage
+    r.stage, r.elapsed = stage, 2.0 + number
     return r
 
 
@@ -29,7 +29,7 @@ def test_what_is_written_is_read_back(tmp_path):
     journal = Journal(tmp_path / "journal.log", SPACE, first_folds=2)
     for number, stage in enumerate(("complete", "pruned", "failed")):
         journal.propose(record(number), elapsed=1.0)
-        journal.finish(finished(number, stage), elapsed=2.0 + number)
+        journal.finish(finished(number, stage))
     journal.propose(record(3), elapsed=9.0)
     again, elapsed = Journal(tmp_path / "journal.log", SPACE, first_folds=2).read()
     assert elapsed == 9.0
@@ -45,7 +45,7 @@ def test_a_kill_at_any_byte_loses_no_finished_trial(tmp_path):
     ends = [path.stat().st_size]
     for number in range(3):
         journal.propose(record(number), elapsed=0.0)
-        journal.finish(finished(number), elapsed=1.0)
+        journal.finish(finished(number))
         ends.append(path.stat().st_size)
     whole = path.read_bytes()
     start = ends[0]
@@ -61,7 +61,7 @@ def test_a_kill_at_any_byte_loses_no_finished_trial(tmp_path):
         # Whatever was cut off, the next write leaves a readable file.
         for r in records:
             if r.stage == "running":
-                journal.finish(finished(r.number), elapsed=1.0)
+                journal.finish(finished(r.number))
         journal.propose(record(len(records)), elapsed=1.0)
         again, _ = Journal(torn, SPACE, first_folds=2).read()
         assert len(again) == len(records) + 1
@@ -71,7 +71,7 @@ def test_optuna_reads_the_journal(tmp_path):
     path = tmp_path / "journal.log"
     journal = Journal(path, SPACE, first_folds=2)
     journal.propose(record(0), elapsed=0.0)
-    journal.finish(finished(0), elapsed=1.0)
+    journal.finish(finished(0))
     study = optuna.load_study(study_name=STUDY, storage=JournalStorage(JournalFileBackend(str(path))))
     assert study.best_value == 0.5
     assert study.best_params == dict(record(0).config)

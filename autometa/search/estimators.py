@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _TARGET, _WEIGHT = "__target__", "__weight__"
 
 
-class _AutoMeta(BaseEstimator):
+class _AutoMeta(BaseEstimator):  # type: ignore[misc]
     """What both estimators share.
 
     Args:
@@ -137,10 +137,10 @@ class _AutoMeta(BaseEstimator):
         return _named(validate_data(self, X, reset=reset, dtype=None, ensure_all_finite="allow-nan"))
 
 
-class AutoMetaClassifier(ClassifierMixin, _AutoMeta):
+class AutoMetaClassifier(ClassifierMixin, _AutoMeta):  # type: ignore[misc]
     """A search for classes, as a scikit-learn classifier."""
 
-    __doc__ += _AutoMeta.__doc__.split("\n", 1)[1]  # type: ignore[union-attr, operator]
+    __doc__ += _AutoMeta.__doc__.split("\n", 1)[1]  # type: ignore[union-attr]
     _task = "classification"
 
     def fit(self, X: ArrayLike | pd.DataFrame, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
@@ -156,10 +156,10 @@ class AutoMetaClassifier(ClassifierMixin, _AutoMeta):
         return self._raw(X)
 
 
-class AutoMetaRegressor(RegressorMixin, _AutoMeta):
+class AutoMetaRegressor(RegressorMixin, _AutoMeta):  # type: ignore[misc]
     """A search for numbers, as a scikit-learn regressor."""
 
-    __doc__ += _AutoMeta.__doc__.split("\n", 1)[1]  # type: ignore[union-attr, operator]
+    __doc__ += _AutoMeta.__doc__.split("\n", 1)[1]  # type: ignore[union-attr]
     _task = "regression"
 
 

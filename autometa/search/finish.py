@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from autometa.errors import InputError, RunError
 from autometa.search.evidence import collect_evidence
+from autometa.search.importance import origins_of
 from autometa.search.report import write_report
 from autometa.tables.findings import listed
 from autometa.tables.reading import read_table
@@ -55,6 +56,7 @@ def _report(run: Run, model: Model) -> None:
         run.metric,
         seconds=EVIDENCE_SECONDS if math.isinf(left) else max(0.0, left),
         seed=run.settings.seed,
+        origins=origins_of(run.schema),
     )
     run.folder.write_json(run.folder.evidence, evidence | {"data": run.content["data"]})
     write_report(run.folder)

@@ -80,14 +80,13 @@ class Journal:
         )
         self._study.add_trial(trial)
 
-    def finish(self, record: TrialRecord, *, elapsed: float) -> None:
+    def finish(self, record: TrialRecord) -> None:
         """Store the outcome of a running trial."""
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(
             self._study._study_id,  # noqa: SLF001 (the storage speaks in ids)
             record.number,
         )
-        content = {**record.to_json(), "elapsed": elapsed}
-        self._storage.set_trial_user_attr(trial_id, "result", content)
+        self._storage.set_trial_user_attr(trial_id, "result", record.to_json())
         state = _STATES[record.stage]
         values = [record.loss] if state == TrialState.COMPLETE else None
         self._storage.set_trial_state_values(trial_id, state, values)
@@ -101,7 +100,7 @@ class Journal:
             elapsed = max(elapsed, attrs["elapsed"])
             if trial.state.is_finished():
                 record.restore(attrs["result"])
-                elapsed = max(elapsed, attrs["result"]["elapsed"])
+                elapsed = max(elapsed, record.elapsed)
             records.append(record)
         return records, elapsed
 

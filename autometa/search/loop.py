@@ -168,7 +168,8 @@ class Search:
             record.stage = "paused"
 
     def _finish(self, record: TrialRecord) -> None:
-        self._journal.finish(record, elapsed=self._clock.elapsed)
+        record.elapsed = self._clock.elapsed
+        self._journal.finish(record)
         self._dirty = True
         if record.stage == "failed":
             self._drop(record)
@@ -218,6 +219,7 @@ class Search:
                     record.error = f"out of time after {record.depth} of {record.first_folds} folds"
                 else:
                     record.stage, record.error = "failed", "out of time before its first fold"
-                self._journal.finish(record, elapsed=self._clock.elapsed)
+                record.elapsed = self._clock.elapsed
+                self._journal.finish(record)
         self._dirty = True
         self.keep_best(at_once=True)

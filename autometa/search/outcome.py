@@ -26,6 +26,7 @@ COLUMNS = (
     "algorithm",
     "source",
     "seconds",
+    "elapsed",
     "error",
     "config",
 )
@@ -55,6 +56,7 @@ def leaderboard_csv(records: Sequence[TrialRecord], members: Mapping[int, float]
                 r.algorithm,
                 r.source,
                 f"{r.seconds:.3f}",
+                "" if math.isnan(r.elapsed) else f"{r.elapsed:.3f}",
                 r.error,
                 json.dumps(dict(r.config)),
             )

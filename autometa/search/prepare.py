@@ -147,7 +147,7 @@ def _weights(frame: pd.DataFrame, column: str | None) -> NDArray[np.float64] | N
     if bad.any() or weights.sum() == 0:
         what = f"{int(bad.sum())} are not" if bad.any() else "all are zero"
         raise InputError(f"sample weights must be finite numbers of at least 0, not all 0; in {column!r} {what}")
-    return weights
+    return np.asarray(weights, np.float64)
 
 
 def _fold(table: Table, frame: pd.DataFrame, plan: Plan, settings: Settings) -> tuple[Folds, list[Finding]]:

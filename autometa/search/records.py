@@ -44,6 +44,7 @@ class TrialRecord:
         source: who proposed it, such as "portfolio: CatBoost" or "tpe".
         folds: outcome of each fit by fold index.
         first_folds: folds of the first repeat; the trial's loss is the mean over these.
+        elapsed: seconds since the start of the run when the trial ended; NaN before.
         refit: index in ``folds`` of a fit on more rows that stands for all others, or None.
         stage: "paused" waits for time to be found; the others are states of a trial.
         error: why it failed or was stopped.
@@ -56,6 +57,7 @@ class TrialRecord:
     folds: dict[int, FoldScore] = field(default_factory=dict)
     stage: Stage = "running"
     error: str = ""
+    elapsed: float = math.nan
     refit: int | None = None
 
     @property
@@ -109,6 +111,7 @@ class TrialRecord:
             "source": self.source,
             "stage": self.stage,
             "error": self.error,
+            "elapsed": self.elapsed,
             "folds": {str(k): vars(v) for k, v in sorted(self.folds.items())},
         }
 
@@ -117,4 +120,5 @@ class TrialRecord:
         self.source = content["source"]
         self.stage = content["stage"]
         self.error = content["error"]
+        self.elapsed = content["elapsed"]
         self.folds = {int(k): FoldScore(**v) for k, v in content["folds"].items()}

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from autometa.tables.findings import Finding
 
-FINISHING = 2.0  # seconds that the last ensemble, its files and the report are expected to take
+FINISHING = 3.0  # seconds that the last ensemble, its files and the report are expected to take
 PACKAGES = ("torch", "optuna", "scikit-learn", "pandas", "numpy", "lightgbm", "catboost", "xgboost-cpu")
 
 

@@ -141,6 +141,7 @@ class ByClock:
 
     BREADTH = 6  # configs that show a first fold before dear ones go on
     DEAR = 0.25  # share of the remaining capacity above which the rest of the folds is dear
+    PROMOTED = 0.5  # share of the time left that the rest of a waiting trial may take
     FIT_SHARE = 0.2  # of the whole time that one fit may take
     REFINE_FROM = 0.4  # share of the time after which repeats of the ensemble's members take turns
 
@@ -203,7 +204,7 @@ class ByClock:
         for record in sorted(waiting, key=lambda r: (r.mean_loss(1), r.number)):
             rest = board.folds - record.depth
             rounds = math.ceil(rest / self._slots)
-            if rounds * self._fold_seconds(record) <= 0.9 * self._left():
+            if rounds * self._fold_seconds(record) <= self.PROMOTED * self._left():
                 record.stage = "running"
                 return self._step(board, record, board.folds)
         return None

@@ -171,4 +171,4 @@ def _means(code: NDArray[np.int32], size: int, target: NDArray[np.float64]) -> N
     within = np.divide(squares, counts, out=np.zeros_like(sums), where=counts > 0) - means**2
     noise = np.divide(np.maximum(within, 0), spread, out=np.zeros_like(sums), where=spread > 0)
     share = np.divide(counts, counts + noise, out=np.zeros_like(sums), where=counts > 0)
-    return (share * means + (1 - share) * overall).astype(np.float32)
+    return np.asarray(share * means + (1 - share) * overall, np.float32)

@@ -154,7 +154,7 @@ class _View:
         self._metric, self._target, self._weights = metric, target, weights
         outputs = predictions.shape[2]
         if outputs > 1 and metric.name == "log_loss":
-            self.compact = predictions[:, np.arange(len(target)), target]  # type: ignore[index]
+            self.compact = predictions[:, np.arange(len(target)), target]
             self._form = "true"
         elif outputs == 2:
             self.compact, self._form = predictions[:, :, 1], "second"

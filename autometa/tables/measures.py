@@ -71,9 +71,9 @@ def counts_by_class(
     size = int(max(target.max(), labels.max())) + 1
     right = target == labels
     return (
-        np.bincount(target[right], None if weights is None else weights[right], size),
-        np.bincount(target, weights, size),
-        np.bincount(labels, weights, size),
+        np.bincount(target[right], None if weights is None else weights[right], size).astype(np.float64),
+        np.bincount(target, weights, size).astype(np.float64),
+        np.bincount(labels, weights, size).astype(np.float64),
     )
 
 

@@ -134,7 +134,7 @@ def _scorer(name: str, kind: Kind) -> Metric:
         raise InputError(f"there is no metric {name!r}; did you mean {', '.join(near)}?")
     scorer = get_scorer(name)
     # No public way leads from a scorer to its function; a test holds these names.
-    asked = scorer._response_method
+    asked = scorer._response_method  # noqa: SLF001
     function, sign, options = scorer._score_func, scorer._sign, scorer._kwargs  # noqa: SLF001
     on_labels = asked == "predict"
     takes_labels = "labels" in signature(function).parameters and not on_labels

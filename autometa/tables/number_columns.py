@@ -27,7 +27,7 @@ def distinct(values: Floats) -> NDArray[np.bool_]:
     """Whether each column (n, f) has two different values at least, gaps left out."""
     if not len(values):
         return np.zeros(values.shape[1], np.bool_)
-    return np.fmax.reduce(values, axis=0) > np.fmin.reduce(values, axis=0)
+    return np.asarray(np.fmax.reduce(values, axis=0) > np.fmin.reduce(values, axis=0))
 
 
 def to_float32(values: Floats) -> NDArray[np.float32]:

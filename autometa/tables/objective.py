@@ -135,7 +135,7 @@ def _share(table: Table, rows: NDArray[np.intp], budget: float, seed: int) -> ND
     target = table.target[rows]
     groups = [np.flatnonzero(target == code) for code in np.unique(target)] if table.classes else [np.arange(len(rows))]
     drawn = [generator.choice(group, int(np.ceil(budget * len(group))), replace=False) for group in groups]
-    return rows[np.sort(np.concatenate(drawn))]
+    return np.asarray(rows[np.sort(np.concatenate(drawn))])
 
 
 def _class_weights(target: NDArray[Any], config: Config, responses: Responses) -> NDArray[np.float64] | None:

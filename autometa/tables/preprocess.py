@@ -51,7 +51,7 @@ class Design:
     @property
     def width(self) -> int:
         """Number of columns in all."""
-        return self.numbers.shape[1] + self.categories.shape[1]
+        return int(self.numbers.shape[1] + self.categories.shape[1])
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Design:
         """The given rows."""
@@ -89,7 +89,7 @@ class Preprocessor:
         """Columns that the learner reads."""
         flags = len(self.indicators) + sum(self.onehot_widths)
         native = len(self.levels.sizes) * (self.encoding in ("native", "ordinal"))
-        return len(self.used) + flags + native + sum(table.shape[1] for table in self.means.tables)
+        return int(len(self.used) + flags + native + sum(table.shape[1] for table in self.means.tables))
 
     @classmethod
     def fit(
@@ -219,7 +219,7 @@ def _outputs(target: NDArray[Any], kind: Kind) -> NDArray[np.float64]:
     counts = np.bincount(target)
     # One column says it all for two classes; for many, the most frequent ones.
     shown = [1] if len(counts) == 2 else np.sort(np.argsort(-counts, kind="stable")[:ENCODED_OUTPUTS])
-    return (target[:, None] == np.asarray(shown)).astype(np.float64)
+    return np.asarray(target[:, None] == np.asarray(shown), np.float64)
 
 
 def _offset(raw: NDArray[np.floating]) -> NDArray[np.float64]:

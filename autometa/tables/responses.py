@@ -70,7 +70,7 @@ class Responses:
     def encode(self, target: NDArray[Any]) -> NDArray[Any]:
         """Target as the learner sees it; -1 for a class that the training rows lack."""
         if not self.classes:
-            return (target - self.centre) / self.scale
+            return np.asarray((target - self.centre) / self.scale)
         codes = np.full(max(self.outputs, self.classes[-1] + 1), -1, np.int64)
         codes[list(self.classes)] = np.arange(len(self.classes))
         return codes[target]

@@ -77,7 +77,7 @@ class Learner(Protocol):
 
     @property
     def outputs(self) -> int:
-        """k."""
+        """How many they are, k."""
         ...
 
     def predict(self, design: Design) -> NDArray[np.float32]:
@@ -115,4 +115,4 @@ def smoothed(shares: NDArray[np.floating], prior: NDArray[np.floating], votes: f
 def class_shares(part: Part, outputs: int) -> NDArray[np.float64]:
     """Share of each class, shape (k,)."""
     counts = np.bincount(part.target, part.weights, outputs).astype(np.float64)
-    return counts / counts.sum()
+    return np.asarray(counts / counts.sum())

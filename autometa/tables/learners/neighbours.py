@@ -48,7 +48,7 @@ class Neighbours:
     @property
     def width(self) -> int:
         """Number of columns that it reads."""
-        return self.rows.shape[1]
+        return int(self.rows.shape[1])
 
     @property
     def outputs(self) -> int:

@@ -27,7 +27,7 @@ def _library() -> Any:
         import xgboost
     except ImportError as error:
         raise MissingExtraError(
-            "XGBoost is optional and is not installed; install autometa[xgboost], or leave xgboost out of the algorithms"
+            "XGBoost is optional and is not installed; install autometa[xgboost], or leave it out of the algorithms"
         ) from error
     return xgboost
 
