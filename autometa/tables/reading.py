@@ -18,7 +18,7 @@ from autometa.tables.sources import table_file
 
 # A search holds the table as read, encoded, and in folds: what is read may take this share.
 _SHARE_OF_MEMORY = 0.25
-_SHARE_READ_AT_ONCE = 1 / 16
+_SHARE_READ_AT_ONCE = 1 / 32
 _FEWEST_SAMPLED_ROWS = 1000
 
 
