@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.learning import ALGORITHMS, config, halves, table
 
 from autometa.errors import InputError
 from autometa.tables.learners import forests
 from autometa.tables.metrics import resolve_metric
 from autometa.tables.objective import evaluate
+from tests.learning import ALGORITHMS, config, halves, table
 
 ROOT = Path(__file__).parents[1]
 KINDS = ("binary", "multiclass", "regression")

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.preprocessing import TargetEncoder
-from tests.learning import config, table
 
 from autometa.tables.category_columns import Levels, TargetMeans, onehot, onehot_widths
 from autometa.tables.number_columns import NumberColumns
 from autometa.tables.preprocess import Preprocessor
 from autometa.tables.table import Features
+from tests.learning import config, table
 
 SCALINGS = ("none", "standard", "robust", "quantile_normal")
 

@@ -64,13 +64,13 @@ class MemberLinear(nn.Module):
         super().__init__()
         shared = nn.Linear(inputs, outputs)
         self.weight = shared.weight
-        self.bias = nn.Parameter(shared.bias.detach().expand(members, outputs).clone())
-        signs = torch.randint(0, 2, (members, inputs)).float() * 2 - 1
-        self.before = nn.Parameter(signs if first else torch.ones(members, inputs))
-        self.after = nn.Parameter(torch.ones(members, outputs))
+        self.bias = nn.Parameter(shared.bias.detach().expand(members, 1, outputs).clone())
+        signs = torch.randint(0, 2, (members, 1, inputs)).float() * 2 - 1
+        self.before = nn.Parameter(signs if first else torch.ones(members, 1, inputs))
+        self.after = nn.Parameter(torch.ones(members, 1, outputs))
 
     def forward(self, rows: Tensor) -> Tensor:
-        """(B, m, inputs) to (B, m, outputs)."""
+        """(m, B, inputs) to (m, B, outputs)."""
         return torch.addcmul(self.bias, functional.linear(rows * self.before, self.weight), self.after)
 
 
@@ -84,8 +84,8 @@ class MemberHead(nn.Module):
         self.bias = nn.Parameter(bound * (2 * torch.rand(members, 1, outputs) - 1))
 
     def forward(self, rows: Tensor) -> Tensor:
-        """(B, m, inputs) to (B, m, outputs)."""
-        return torch.baddbmm(self.bias, rows.transpose(0, 1), self.weight).transpose(0, 1)
+        """(m, B, inputs) to (m, B, outputs)."""
+        return torch.baddbmm(self.bias, rows, self.weight)
 
 
 class BatchNorm(nn.BatchNorm1d):
@@ -110,7 +110,7 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, rows: Tensor) -> Tensor:
-        """(B, ..., w) to (B, ..., w)."""
+        """(..., w) to (..., w)."""
         return rows + self.steps(rows)  # type: ignore[no-any-return]
 
 
@@ -139,14 +139,13 @@ class TabularNetwork(nn.Module):
         self.head = MemberHead(width, shape.outputs, members) if members > 1 else nn.Linear(width, shape.outputs)
 
     def forward(self, rows: Tensor) -> Tensor:
-        """(B, inputs) to (B, m, k)."""
+        """(B, inputs) to (m, B, k)."""
         if self.periodic is not None:
             columns = self.shape.periodic
             rows = torch.cat([self.periodic(rows[:, :columns]), rows[:, columns:]], dim=1)
         if self.shape.members > 1:
-            found: Tensor = self.head(self.body(rows[:, None]))
-            return found
-        return self.head(self.body(rows))[:, None]  # type: ignore[no-any-return]
+            return self.head(self.body(rows))  # type: ignore[no-any-return]
+        return self.head(self.body(rows))[None]  # type: ignore[no-any-return]
 
 
 def _layer(inputs: int, outputs: int, members: int) -> nn.Module:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from autometa.architectures.tabular import TabularNetwork
+
+# Activations that a prediction holds at once, at most.
 PREDICT_VALUES = 2**22
 
 
@@ -47,22 +50,26 @@ class Recipe:
         batch_size: rows of a step.
         label_smoothing: share of the target that is spread over all classes.
         epochs: at most.
-        patience: epochs without a gain after which training ends.
+        patience: epochs that must bring a gain together, or training ends.
+        gain: what they must bring, as a share of the loss.
         average: share of the running average that a step keeps.
-        warm_up: steps over which the learning rate rises.
         deadline: time (time.monotonic) at which training ends; None for never.
     """
 
     learning_rate: float
     weight_decay: float
     batch_size: int
-    label_smoothing: float
-    epochs: int
-    patience: int
-    average: float
-    warm_up: int
+    label_smoothing: float = 0.0
+    epochs: int = 100
+    patience: int = 12
+    gain: float = 2e-3
+    average: float = 0.98
     deadline: float | None = None
-    schedule: str = "constant"
+
+    @property
+    def late(self) -> bool:
+        """Whether the time for training is over."""
+        return self.deadline is not None and time.monotonic() >= self.deadline
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ class FlatWeights:
     """
 
     def __init__(self, network: nn.Module) -> None:
-        parameters = sorted(network.parameters(), key=lambda p: p.dim() < 2)
+        parameters = sorted(network.parameters(), key=lambda p: not _is_matrix(p))
         self.values = torch.cat([p.detach().reshape(-1) for p in parameters])
         self.slopes = torch.zeros_like(self.values)
         start = 0
@@ -89,17 +96,24 @@ class FlatWeights:
             p.data = self.values[part].view(p.shape)
             p.grad = self.slopes[part].view(p.shape)
             start += p.numel()
-        self.matrices = sum(p.numel() for p in parameters if p.dim() >= 2)
+        self.decaying = sum(p.numel() for p in parameters if _is_matrix(p))
         self.average = self.values.clone()
+        self._steps = 0
 
     def optimizer(self, recipe: Recipe) -> torch.optim.AdamW:
         """AdamW over the two pieces."""
         pieces = []
-        for part, decay in ((slice(0, self.matrices), recipe.weight_decay), (slice(self.matrices, None), 0.0)):
+        for part, decay in ((slice(0, self.decaying), recipe.weight_decay), (slice(self.decaying, None), 0.0)):
             piece = nn.Parameter(self.values[part])
             piece.grad = self.slopes[part]
             pieces.append({"params": [piece], "weight_decay": decay})
         return torch.optim.AdamW(pieces, lr=recipe.learning_rate, betas=(0.9, 0.99), fused=True)
+
+    def follow(self, keep: float) -> None:
+        """Move the average towards the weights."""
+        self._steps += 1
+        # Early on it forgets faster, or it would be made of the random start.
+        self.average.lerp_(self.values, 1 - min(keep, self._steps / (self._steps + 9.0)))
 
     def swap(self) -> None:
         """Exchange the weights with their average."""
@@ -107,12 +121,17 @@ class FlatWeights:
         self.values.copy_(self.average)
         self.average.copy_(kept)
 
+    def release(self, network: nn.Module) -> None:
+        """Give each weight memory of its own again."""
+        for p in network.parameters():
+            p.data, p.grad = p.data.clone(), None
 
-def train(network: nn.Module, rows: Rows, valid: Rows, recipe: Recipe, generator: torch.Generator) -> Training:
+
+def train(network: TabularNetwork, rows: Rows, valid: Rows, recipe: Recipe, generator: torch.Generator) -> Training:
     """Train in place; the network ends with its best averaged weights.
 
     Args:
-        network: rows (n, f) to (n, m, k).
+        network: what is trained.
         rows: to learn from.
         valid: to measure on after each epoch; where there are none, all epochs are run.
         recipe: how.
@@ -121,61 +140,49 @@ def train(network: nn.Module, rows: Rows, valid: Rows, recipe: Recipe, generator
     weights = FlatWeights(network)
     optimizer = weights.optimizer(recipe)
     buffers = list(network.buffers())
-    best, best_loss, best_epoch = _snapshot(weights, buffers), math.inf, 0
+    best, best_loss = [tensor.clone() for tensor in (weights.values, *buffers)], math.inf
+    mark, marked = math.inf, 0
     curve: list[float] = []
-    late, step = False, 0
-    per_epoch = max(1, math.ceil(len(rows) / recipe.batch_size))
-    total = per_epoch * recipe.epochs
+    late = False
     for epoch in range(1, recipe.epochs + 1):
         network.train()
         for picked in _batches(len(rows), recipe.batch_size, generator):
-            step += 1
-            rate = recipe.learning_rate * min(1.0, step / max(1, recipe.warm_up))
-            if recipe.schedule == "cosine":
-                rate *= 0.5 * (1 + math.cos(math.pi * step / total))
-            for group in optimizer.param_groups:
-                group["lr"] = rate
             weights.slopes.zero_()
-            _loss(network, rows, picked, recipe.label_smoothing).backward()
+            torch.autograd.backward(_loss(network, rows, picked, recipe.label_smoothing))
             optimizer.step()
-            # Early on the average forgets faster, or it would be made of the random start.
-            keep = min(recipe.average, step / (step + 9.0))
-            weights.average.lerp_(weights.values, 1 - keep)
-            if recipe.deadline is not None and time.monotonic() >= recipe.deadline:
-                late = True
+            weights.follow(recipe.average)
+            late = recipe.late
+            if late:
                 break
         weights.swap()
         loss = measure(network, valid) if len(valid) else -float(epoch)
         curve.append(loss)
         if loss < best_loss:
-            best, best_loss, best_epoch = _snapshot(weights, buffers), loss, epoch
+            best, best_loss = [tensor.clone() for tensor in (weights.values, *buffers)], loss
+        if mark == math.inf or loss < mark - recipe.gain * abs(mark):
+            mark, marked = loss, epoch
         weights.swap()
-        if late or epoch - best_epoch >= recipe.patience:
+        if late or epoch - marked >= recipe.patience:
             break
-    weights.values.copy_(best[0])
-    for buffer, kept in zip(buffers, best[1], strict=True):
-        buffer.copy_(kept)
-    network.eval()
-    for p in network.parameters():
-        # A copy of its own, without the slope.
-        p.data, p.grad = p.data.clone(), None
+    for tensor, kept in zip((weights.values, *buffers), best, strict=True):
+        tensor.copy_(kept)
+    weights.release(network)
     return Training(tuple(curve) if len(valid) else (), late)
 
 
-def predict(network: nn.Module, inputs: Tensor, *, classes: bool) -> Tensor:
+def predict(network: TabularNetwork, inputs: Tensor, *, classes: bool) -> Tensor:
     """Mean over the members of the probabilities, or of the values; shape (n, k)."""
     network.eval()
-    shape = network.shape
-    at_once = max(256, PREDICT_VALUES // (shape.width * shape.members))
+    at_once = max(256, PREDICT_VALUES // (network.shape.width * network.shape.members))
     found = []
     with torch.no_grad():
-        for part in inputs.split(at_once):
+        for part in torch.split(inputs, at_once):
             scores = network(part)
-            found.append((scores.softmax(-1) if classes else scores).mean(dim=1))
+            found.append((scores.softmax(-1) if classes else scores).mean(dim=0))
     return torch.cat(found)
 
 
-def measure(network: nn.Module, rows: Rows) -> float:
+def measure(network: TabularNetwork, rows: Rows) -> float:
     """Log-loss of the mean probabilities, or mean squared error of the mean values."""
     classes = not rows.target.is_floating_point()
     found = predict(network, rows.inputs, classes=classes)
@@ -188,29 +195,29 @@ def measure(network: nn.Module, rows: Rows) -> float:
     return float((loss * rows.weights).sum() / rows.weights.sum())
 
 
-def _batches(rows: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+def _is_matrix(weights: Tensor) -> bool:
+    """Whether it mixes columns: scales and biases of members have a length of 1 on one side."""
+    return weights.dim() > 1 and min(weights.shape[-2:]) > 1
+
+
+def _batches(rows: int, size: int, generator: torch.Generator) -> Sequence[Tensor]:
     order = torch.randperm(rows, generator=generator)
-    # Batches of nearly one size: a last one of three rows would be mostly noise.
-    return iter(order.tensor_split(max(1, round(rows / size))))
+    # Of nearly one size: a last one of three rows would be mostly noise.
+    return torch.tensor_split(order, max(1, round(rows / size)))
 
 
-def _loss(network: nn.Module, rows: Rows, picked: Tensor, smoothing: float) -> Tensor:
+def _loss(network: TabularNetwork, rows: Rows, picked: Tensor, smoothing: float) -> Tensor:
+    """Mean over rows and members."""
     scores = network(rows.inputs[picked])
+    members, _, outputs = scores.shape
     target = rows.target[picked]
-    members = scores.shape[1]
     if rows.target.is_floating_point():
-        loss = ((scores[:, :, 0] - target[:, None]) ** 2).mean(dim=1)
-    elif rows.weights is None:
-        spread = target[:, None].expand(-1, members).reshape(-1)
-        return functional.cross_entropy(scores.reshape(-1, scores.shape[2]), spread, label_smoothing=smoothing)
+        loss = (scores[:, :, 0] - target) ** 2
     else:
-        spread = target[:, None].expand(-1, members).reshape(-1)
-        flat = functional.cross_entropy(
-            scores.reshape(-1, scores.shape[2]), spread, label_smoothing=smoothing, reduction="none"
-        )
-        loss = flat.view(-1, members).mean(dim=1)
-    return (loss if rows.weights is None else loss * rows.weights[picked]).mean()
-
-
-def _snapshot(weights: FlatWeights, buffers: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-    return weights.values.clone(), [buffer.clone() for buffer in buffers]
+        named = target.expand(members, -1).reshape(-1)
+        flat = scores.reshape(-1, outputs)
+        if rows.weights is None:
+            return functional.cross_entropy(flat, named, label_smoothing=smoothing)
+        loss = functional.cross_entropy(flat, named, label_smoothing=smoothing, reduction="none").view(members, -1)
+    weighted: Tensor = loss if rows.weights is None else loss * rows.weights[picked]
+    return weighted.mean()

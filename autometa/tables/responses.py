@@ -73,7 +73,7 @@ class Responses:
             return np.asarray((target - self.centre) / self.scale)
         codes = np.full(max(self.outputs, self.classes[-1] + 1), -1, np.int64)
         codes[list(self.classes)] = np.arange(len(self.classes))
-        return codes[target]
+        return np.asarray(codes[target])
 
     def decode(self, found: NDArray[np.float32]) -> NDArray[np.float32]:
         """Predictions of the table's target, shape (n, outputs), from the learner's (n, width)."""

@@ -7,10 +7,12 @@ import math
 from autometa.tables.learners.contract import Job
 
 ROUNDS = 2000
+# What the rounds of one patience must gain together, as a share of the loss, and at least.
+GAIN, LEAST_GAIN = 1e-3, 1e-5
 
 
 def patience(rate: float) -> int:
-    """Rounds without a gain after which boosting ends: the smaller the steps, the more of them."""
+    """Rounds that must bring a gain together: the smaller the steps, the more of them."""
     return round(min(60.0, max(20.0, 2.0 / rate)))
 
 
@@ -32,20 +34,22 @@ class EarlyStop:
         self.curve: list[float] = []
         self.best_rounds = 0
         self.by_clock = False
-        self._best = math.inf
         self._rounds = 0
+        self._best = self._mark = math.inf
+        self._marked = 0
         self._waits = waits
         self._job = job
 
-    def after(self, loss: float | None) -> bool:
-        """Take note of a round; whether to stop. Without a loss every round is the best so far."""
-        self._rounds += 1
+    def after(self, loss: float | None, *, rounds: int = 1) -> bool:
+        """Take note of rounds; whether to stop. Without a loss every round is the best so far."""
+        self._rounds += rounds
+        self.by_clock = self._job.late
         if loss is None:
             self.best_rounds = self._rounds
-        else:
-            self.curve.append(loss)
-            if loss < self._best:
-                self._best, self.best_rounds = loss, self._rounds
-        if self._job.late:
-            self.by_clock = True
-        return self.by_clock or self._rounds - self.best_rounds >= self._waits
+            return self.by_clock
+        self.curve += [loss] * rounds
+        if loss < self._best:
+            self._best, self.best_rounds = loss, self._rounds
+        if self._mark == math.inf or loss < self._mark - max(GAIN * self._mark, LEAST_GAIN):
+            self._mark, self._marked = loss, self._rounds
+        return self.by_clock or self._rounds - self._marked >= self._waits

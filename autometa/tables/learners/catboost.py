@@ -5,6 +5,7 @@ Prokhorenkova et al. 2018, "CatBoost: unbiased boosting with categorical feature
 
 from __future__ import annotations
 
+import math
 import tempfile
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,12 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autometa.errors import ModelError
-from autometa.tables.learners.boosting import ROUNDS, blind_rounds, patience
+from autometa.tables.learners.boosting import ROUNDS, EarlyStop, blind_rounds, patience
 from autometa.tables.learners.contract import Fitted, Job, Part
 from autometa.tables.preprocess import Design
 from autometa.tables.state import State
 
 _LOSSES = {"binary": "Logloss", "multiclass": "MultiClass", "regression": "RMSE"}
+
+# Rounds from one measurement of the validation loss to the next.
+PERIOD = 5
 
 
 @dataclass(frozen=True)
@@ -66,16 +70,20 @@ class CatBoost:
         return State(settings, {"model": np.frombuffer(self.content, np.uint8)})
 
 
-class _Clock:
-    """Ends a training when its time is over."""
+class _Watch:
+    """Ends a training by our rule: CatBoost's own would measure, and report, every single round."""
 
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self.rang = False
+    def __init__(self, job: Job, rate: float) -> None:
+        self.stop = EarlyStop(patience(rate), job)
+        self._loss = _LOSSES[job.kind]
+        self._validates = len(job.valid) > 0
 
-    def after_iteration(self, info: object) -> bool:  # noqa: ARG002 (the name and arguments are CatBoost's)
-        self.rang = self.job.late
-        return not self.rang
+    def after_iteration(self, info: Any) -> bool:
+        """Whether to go on; the name is CatBoost's."""
+        if (info.iteration - 1) % PERIOD:
+            return True
+        loss = info.metrics["validation"][self._loss][-1] if self._validates else None
+        return not self.stop.after(loss, rounds=PERIOD)
 
 
 def fit(job: Job) -> Fitted:
@@ -89,13 +97,16 @@ def fit(job: Job) -> Fitted:
         "loss_function": _LOSSES[job.kind],
         "iterations": ROUNDS if validates else blind_rounds(rate),
         "learning_rate": rate,
-        "depth": config["catboost_depth"],
+        # Of more leaves than half the rows most are empty, and each costs time.
+        "depth": min(int(config["catboost_depth"]), max(1, int(math.log2(max(2, len(job.train) // 2))))),
         "l2_leaf_reg": config["catboost_l2_leaf_reg"],
         "grow_policy": config["catboost_grow_policy"],
         "leaf_estimation_iterations": config["catboost_leaf_estimation_iterations"],
         "one_hot_max_size": config["catboost_one_hot_max_size"],
         "random_strength": config["catboost_random_strength"],
         "boosting_type": "Plain",
+        "metric_period": PERIOD,
+        "use_best_model": validates,
         "random_seed": job.seed,
         "thread_count": job.threads,
         "allow_writing_files": False,
@@ -107,21 +118,18 @@ def fit(job: Job) -> Fitted:
         settings |= {"bootstrap_type": "Bernoulli" if job.kind == "multiclass" else "MVS", "subsample": subsample}
     if job.kind == "multiclass":
         settings["classes_count"] = job.outputs
-    if validates:
-        settings |= {"od_type": "Iter", "od_wait": patience(rate), "use_best_model": True}
-    booster, clock = catboost.CatBoost(settings), _Clock(job)
+    booster, watch = catboost.CatBoost(settings), _Watch(job, rate)
     booster.fit(
         _pool(job.train.design, job.train),
         eval_set=_pool(job.valid.design, job.valid) if validates else None,
-        callbacks=[clock] if job.deadline is not None else None,
+        callbacks=[watch],
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.cbm"
         booster.save_model(str(path))
         content = path.read_bytes()
-    curve = booster.evals_result_["validation"][_LOSSES[job.kind]] if validates else ()
     learner = CatBoost(content, job.train.design.width, job.outputs, job.kind)
-    return Fitted(learner, tuple(curve), clock.rang)
+    return Fitted(learner, tuple(watch.stop.curve), watch.stop.by_clock)
 
 
 def restore(state: State) -> CatBoost:

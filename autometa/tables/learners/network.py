@@ -20,7 +20,6 @@ from autometa.tables.learners.contract import Fitted, Job, Part
 from autometa.tables.preprocess import Design
 from autometa.tables.state import State
 
-EPOCHS, PATIENCE = 100, 12
 # A small table is passed in this many steps at least.
 STEPS_PER_EPOCH, SMALLEST_BATCH = 20, 32
 
@@ -77,10 +76,6 @@ def fit(job: Job) -> Fitted:
         weight_decay=float(config["network_weight_decay"]),
         batch_size=batch,
         label_smoothing=float(config["network_label_smoothing"]),
-        epochs=EPOCHS,
-        patience=PATIENCE,
-        average=0.98,
-        warm_up=0,
         deadline=job.deadline,
     )
     with _threads(job.threads), _own_randomness(job.seed) as generator:
