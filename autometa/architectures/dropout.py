@@ -15,7 +15,7 @@ class MaskPool:
 
     def __init__(self) -> None:
         self._masks: dict[float, Tensor] = {}
-        self._places = random.Random(int(torch.randint(2**31, (1,))))
+        self._places = random.Random(int(torch.randint(2**31, (1,), device="cpu")))
 
     def mask(self, like: Tensor, share: float) -> Tensor:
         """0 for the share that is left out, 1 / (1 - share) elsewhere; of the given tensor's shape."""

@@ -61,6 +61,11 @@ class QuantileBins:
         edges = np.quantile(numbers, np.linspace(0, 1, size + 1), axis=0).T
         return cls(np.ascontiguousarray(edges, np.float32))
 
+    @property
+    def added(self) -> int:
+        """Columns that the encoding has more than the numbers, which stay beside it."""
+        return self.edges.shape[0] * (self.edges.shape[1] - 1)
+
     def encode(self, numbers: NDArray[np.float32]) -> NDArray[np.float32]:
         """(n, f) to (n, f * d)."""
         left, right = self.edges[:, :-1], self.edges[:, 1:]

@@ -177,11 +177,14 @@ class Preprocessor:
     def state(self) -> State:
         """What to save."""
         parts = {"levels": self.levels.state()}
+        fills = self.numbers is not None
         if self.numbers is not None:
             parts["numbers"] = self.numbers.state()
         parts["means"] = State({}, {str(i): table for i, table in enumerate(self.means.tables)})
         parts["columns"] = State({}, {"offset": self.offset, "used": self.used, "indicators": self.indicators})
-        return State.joined(parts, width=self.width, encoding=self.encoding, onehot_widths=self.onehot_widths)
+        return State.joined(
+            parts, width=self.width, encoding=self.encoding, onehot_widths=self.onehot_widths, fills=fills
+        )
 
     @classmethod
     def from_state(cls, state: State) -> Preprocessor:
@@ -204,7 +207,7 @@ class Preprocessor:
                 raise ModelError("a column of the saved model is out of range; save it again")
         if encoding == "onehot" and (len(widths) != len(levels.sizes) or min(widths, default=1) < 1):
             raise ModelError("the category columns of the saved model do not fit together; save it again")
-        numbers = NumberColumns.from_state(state.part("numbers")) if "numbers" in settings else None
+        numbers = NumberColumns.from_state(state.part("numbers")) if settings["fills"] else None
         extra = sum(table.shape[1] for table in tables) + len(levels.sizes) * (encoding == "ordinal")
         if numbers is not None and len(numbers.fill) != len(used) + extra:
             raise ModelError("the number columns of the saved model do not fit together; save it again")

@@ -22,6 +22,8 @@ from autometa.tables.state import State
 
 # A small table is passed in this many steps at least.
 STEPS_PER_EPOCH, SMALLEST_BATCH = 20, 32
+# More than any config asks for; a saved model is held to it before anything is built.
+MOST_BLOCKS = 100
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,13 @@ class Network:
         arrays = {f"weights/{name}": value.numpy() for name, value in self.module.state_dict().items()}
         if self.bins is not None:
             arrays["edges"] = self.bins.edges
-        return State({"shape": asdict(self.module.shape), "width": self.width, "classes": self.classes}, arrays)
+        settings = {
+            "shape": asdict(self.module.shape),
+            "width": self.width,
+            "classes": self.classes,
+            "bins": self.bins is not None,
+        }
+        return State(settings, arrays)
 
 
 def fit(job: Job) -> Fitted:
@@ -88,17 +96,20 @@ def fit(job: Job) -> Fitted:
 def restore(state: State) -> Network:
     """What ``state()`` gave."""
     settings = state.settings
-    with _own_randomness(0):
-        module = TabularNetwork(Shape(**settings["shape"]))
+    shape, width = Shape(**settings["shape"]), int(settings["width"])
+    bins = QuantileBins(state.array("edges", np.float32, None, None)) if settings["bins"] else None
+    inputs = width + (0 if bins is None else bins.added)
+    if shape.inputs != inputs or not 0 <= shape.periodic <= width or not 1 <= shape.blocks <= MOST_BLOCKS:
+        raise ModelError("the layers of the saved network do not fit its columns; save the model again")
+    # Without memory or starting weights: both come from the file.
+    with _own_randomness(0), torch.device("meta"):
+        module = TabularNetwork(shape)
     weights: dict[str, torch.Tensor] = {}
     for name, value in module.state_dict().items():
         kind = np.dtype(str(value.dtype).removeprefix("torch.")).type
         weights[name] = torch.from_numpy(state.array(f"weights/{name}", kind, *value.shape).copy())
-    module.load_state_dict(weights)
-    bins = None
-    if "edges" in state.arrays:
-        bins = QuantileBins(state.array("edges", np.float32, None, None))
-    return Network(module, bins, int(settings["width"]), bool(settings["classes"]))
+    module.load_state_dict(weights, assign=True)
+    return Network(module.eval(), bins, width, bool(settings["classes"]))
 
 
 def _shape(config: Config, design: Design, inputs: int, outputs: int) -> Shape:

@@ -5,6 +5,7 @@ Chen and Guestrin 2016, "XGBoost: a scalable tree boosting system".
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -53,8 +54,10 @@ class XGBoost:
         xgboost = _library()
         booster = xgboost.Booster({"nthread": 1})
         try:
+            # XGBoost ends the process at what is not JSON at all.
+            json.loads(self.content)["learner"]["gradient_booster"]
             booster.load_model(bytearray(self.content))
-        except (xgboost.core.XGBoostError, ValueError) as error:
+        except (xgboost.core.XGBoostError, ValueError, LookupError, TypeError) as error:
             raise ModelError(f"the saved XGBoost model cannot be read ({error}); save it again") from error
         if booster.num_features() != self.width:
             raise ModelError("the saved XGBoost model does not fit its columns; save it again")
@@ -108,7 +111,7 @@ def fit(job: Job) -> Fitted:
         loss = None if valid is None else float(booster.eval(valid, "valid", i).rsplit(":", 1)[1])
         if stop.after(loss):
             break
-    content = bytes(booster[: stop.best_rounds].save_raw("ubj"))
+    content = bytes(booster[: stop.best_rounds].save_raw("json"))
     learner = XGBoost(content, job.train.design.width, job.outputs, job.kind)
     return Fitted(learner, tuple(stop.curve), stop.by_clock)
 
