@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -52,3 +53,36 @@ def test_a_write_replaces_the_whole_file(tmp_path):
     assert folder.read_json(folder.metrics) == {"b": 2}
     assert [p.name for p in folder.path.iterdir() if p.suffix == ".tmp"] == []
     folder.unlock()
+
+
+def test_what_was_killed_before_it_had_begun_is_no_content(tmp_path):
+    (tmp_path / ".lock").write_text("")
+    (tmp_path / "work" / "table").mkdir(parents=True)
+    folder = RunFolder.create(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [".lock"]
+    folder.unlock()
+
+
+def test_a_run_whose_work_was_being_removed_is_complete(tmp_path):
+    folder = RunFolder.create(tmp_path / "run")
+    (folder.work / "table").mkdir(parents=True)
+    folder.write_run({})
+    folder.work.replace(folder.path / ".work")  # and then the process was killed
+    folder.unlock()
+    again = RunFolder.open(folder.path)
+    again.lock()
+    assert sorted(p.name for p in again.path.iterdir()) == [".lock", "run.json"]
+    again.unlock()
+
+
+def test_a_lock_file_that_its_owner_removed_locks_nobody_out(tmp_path):
+    folder = RunFolder.create(tmp_path / "run")
+    waiting = RunFolder(folder.path)
+    held = threading.Timer(0.3, folder.unlock)
+    held.start()
+    waiting.lock()
+    held.join()
+    assert (folder.path / ".lock").exists()
+    with pytest.raises(RunError, match="another search"):
+        RunFolder(folder.path).lock()
+    waiting.unlock()

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT = 1
+LOCK, WORK = ".lock", "work"
+GONE = ".work"  # what work/ is called while it is being removed
 
 
 class RunFolder:
@@ -44,27 +46,29 @@ class RunFolder:
         self.model = path / "model"
         self.report = path / "report.html"
         self.evidence = path / "report.json"
-        self.work = path / "work"
+        self.work = path / WORK
         self._lock: IO[str] | None = None
 
     @classmethod
     def create(cls, path: Path) -> RunFolder:
-        """Make a new, locked run folder.
+        """Make a new, locked run folder. What a search left that was killed while it read its table counts as nothing.
 
         Raises:
             RunError: the path exists and is not an empty folder, or cannot be written.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise RunError(
-                f"a search needs a new or empty folder for its results; {path} is neither. "
-                f"Give another --out, or go on with it: autometa resume {path}"
-            )
+        _check_free(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"the run folder {path} cannot be made: {error.strerror}") from error
         folder = cls(path)
         folder.lock()
+        try:
+            _check_free(path)  # another search may have been quicker
+        except RunError:
+            folder.unlock()
+            raise
+        folder.drop_work()
         return folder
 
     @classmethod
@@ -117,25 +121,28 @@ class RunFolder:
         Raises:
             RunError: another process is at work in the folder.
         """
-        handle = (self.path / ".lock").open("w", encoding="ascii")
+        path = self.path / LOCK
         # A killed run's last breath may still hold the lock for a moment.
         for _ in range(20):
+            handle = path.open("w", encoding="ascii")
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # The one who held it removed the file: a third process may hold the next one.
+                if path.exists() and path.stat().st_ino == os.fstat(handle.fileno()).st_ino:
+                    shutil.rmtree(self.path / GONE, ignore_errors=True)
+                    self._lock = handle
+                    return
             except BlockingIOError:
                 time.sleep(0.1)
-            else:
-                self._lock = handle
-                return
-        handle.close()
+            handle.close()
         raise RunError(f"another search is writing to {self.path}; wait for it, or stop it first")
 
     def unlock(self) -> None:
         """Let go of the folder."""
         if self._lock is not None:
+            (self.path / LOCK).unlink(missing_ok=True)
             self._lock.close()
             self._lock = None
-            (self.path / ".lock").unlink(missing_ok=True)
 
     def write_text(self, path: Path, text: str) -> None:
         """Write a file so that a reader sees the old content or the new, never a part."""
@@ -155,5 +162,17 @@ class RunFolder:
         return self.work / "trials" / f"{number:05d}"
 
     def drop_work(self) -> None:
-        """Remove what only a running search needs."""
-        shutil.rmtree(self.work, ignore_errors=True)
+        """Remove what only a running search needs, in one step: a run without it is complete."""
+        gone = self.path / GONE
+        shutil.rmtree(gone, ignore_errors=True)
+        if self.work.exists():
+            self.work.replace(gone)
+            shutil.rmtree(gone, ignore_errors=True)
+
+
+def _check_free(path: Path) -> None:
+    if path.exists() and (not path.is_dir() or not {p.name for p in path.iterdir()} <= {LOCK, WORK, GONE}):
+        raise RunError(
+            f"a search needs a new or empty folder for its results; {path} is neither. "
+            f"Give another --out, or go on with it: autometa resume {path}"
+        )
