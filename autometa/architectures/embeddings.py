@@ -64,7 +64,7 @@ class QuantileBins:
     @property
     def added(self) -> int:
         """Columns that the encoding has more than the numbers, which stay beside it."""
-        return self.edges.shape[0] * (self.edges.shape[1] - 1)
+        return int(self.edges.shape[0] * (self.edges.shape[1] - 1))
 
     def encode(self, numbers: NDArray[np.float32]) -> NDArray[np.float32]:
         """(n, f) to (n, f * d)."""

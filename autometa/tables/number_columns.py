@@ -19,6 +19,7 @@ Floats = NDArray[np.floating]
 
 QUANTILES = 1000
 SAMPLE = 100_000
+ROWS_AT_ONCE = 65_536
 STANDARD_LIMIT = 20.0
 FLOAT32_LIMIT = 3e38
 
@@ -100,23 +101,29 @@ class NumberColumns:
 
     def transform(self, values: Floats) -> NDArray[np.float32]:
         """Scaled rows, shape (n, f), without gaps."""
+        found = np.empty(values.shape, np.float32)
+        # In parts, so that the float64 values in between stay small.
+        for start in range(0, len(values), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            found[part] = self._scaled(np.where(np.isnan(values[part]), self.fill, values[part]))
+        return found
+
+    def _scaled(self, full: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.scaling == "none":
-            return np.where(np.isnan(values), self.fill, values).astype(np.float32)
-        full = np.where(np.isnan(values), self.fill, values)
+            return full
         if self.scaling == "quantile_normal":
-            found = np.empty(full.shape, np.float32)
             start = 0
             for i, length in enumerate(self.lengths):
-                part = slice(start, start + length)
-                found[:, i] = np.interp(full[:, i], self.knots[part], self.normals[part])
+                knots = slice(start, start + length)
+                full[:, i] = np.interp(full[:, i], self.knots[knots], self.normals[knots])
                 start += length
-            return found
+            return full
         full = (full - self.centre) * self.scale
         if self.scaling == "robust":
             # Smooth clip; the inner clip only keeps the square finite.
             full = np.clip(full, -1e100, 1e100)
             full = full / np.sqrt(1 + (full / 3) ** 2)
-        return np.clip(full, -STANDARD_LIMIT, STANDARD_LIMIT).astype(np.float32)
+        return np.clip(full, -STANDARD_LIMIT, STANDARD_LIMIT)
 
     def state(self) -> State:
         """What to save."""
