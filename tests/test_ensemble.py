@@ -56,7 +56,10 @@ def test_compact_forms_agree_with_the_metric(name):
     metric = resolve_metric(name, "binary")
     view = _View(predictions, target, metric, weights)
     for i in range(4):
-        assert view.single(i) == pytest.approx(metric.loss(target, predictions[i], weights))
+        alone = np.eye(4)[i]
+        assert view.measured(alone) == pytest.approx(metric.loss(target, predictions[i], weights))
+        if name != "log_loss":
+            assert view.single(i) == pytest.approx(metric.loss(target, predictions[i], weights))
 
 
 def test_one_member_is_the_ensemble():
@@ -84,6 +87,15 @@ def test_calibrated_probabilities_are_left_alone():
     target = (rng.random(2000) < p).astype(int)
     touch = find_touch(np.stack([1 - p, p], axis=1), target, resolve_metric("log_loss", "binary"))
     assert touch.temperature == pytest.approx(1.0, abs=0.12)
+
+
+def test_where_every_row_is_right_overconfidence_is_not_rewarded():
+    target = np.arange(300) % 3
+    sure, surest = (np.where(np.eye(3)[target] > 0, p, (1 - p) / 2) for p in (0.98, 1 - 1e-9))
+    metric = resolve_metric("log_loss", "multiclass")
+    assert find_touch(sure, target, metric).temperature > 0.6
+    weights = blend(np.stack([sure, surest]), target, metric).weights
+    assert weights[0] > 0.3
 
 
 def test_a_threshold_helps_f1_on_rare_classes_and_auc_needs_none():

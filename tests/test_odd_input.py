@@ -292,7 +292,7 @@ def test_refused_weights_that_are_none(bad):
 
 
 def test_refused_weights_that_are_all_zero():
-    with pytest.raises(InputError, match="some sample weight must be above 0"):
+    with pytest.raises(InputError, match="must not all be zero"):
         sample_weights(pd.Series(np.zeros(20), name="w"))
 
 

@@ -81,6 +81,7 @@ class _AutoMeta(BaseEstimator):  # type: ignore[misc]
             sample_weight: shape (n,).
         """
         frame, target = self._checked(X, y)
+        self._check_target(target, sample_weight)
         frame = frame.assign(**{_TARGET: target})
         if sample_weight is not None:
             frame[_WEIGHT] = np.asarray(sample_weight, dtype=np.float64)
@@ -105,6 +106,9 @@ class _AutoMeta(BaseEstimator):  # type: ignore[misc]
             self.leaderboard_ = result.leaderboard
             self.model_: Model = result.model.loaded()
         return self
+
+    def _check_target(self, y: NDArray[Any], sample_weight: ArrayLike | None) -> None:
+        """Refuse a target that cannot be learned."""
 
     def predict(self, X: ArrayLike | pd.DataFrame) -> NDArray[Any]:
         """The class or number of each row, shape (n,)."""
@@ -145,11 +149,17 @@ class AutoMetaClassifier(ClassifierMixin, _AutoMeta):  # type: ignore[misc]
 
     def fit(self, X: ArrayLike | pd.DataFrame, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Search on n rows; y holds their classes."""
-        _check_classes(np.asarray(y), sample_weight)
-        check_classification_targets(y)
         super().fit(X, y, sample_weight)
         self.classes_ = np.array(self.model_.codec.labels)
         return self
+
+    def _check_target(self, y: NDArray[Any], sample_weight: ArrayLike | None) -> None:
+        if y.dtype.kind == "f":
+            assert_all_finite(y, input_name="y")
+        check_classification_targets(y)
+        weights = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight)
+        if weights.shape == y.shape and weights.any() and len(np.unique(y[weights > 0].astype(str))) < 2:
+            raise InputError("a classifier needs rows of two classes with weights above 0; there is one class")
 
     def predict_proba(self, X: ArrayLike | pd.DataFrame) -> NDArray[np.floating]:
         """The probability of each class, shape (n, c), in the order of ``classes_``."""
@@ -161,15 +171,6 @@ class AutoMetaRegressor(RegressorMixin, _AutoMeta):  # type: ignore[misc]
 
     __doc__ += _AutoMeta.__doc__.split("\n", 1)[1]  # type: ignore[union-attr]
     _task = "regression"
-
-
-def _check_classes(y: NDArray[Any], sample_weight: ArrayLike | None) -> None:
-    if y.dtype.kind == "f":
-        assert_all_finite(y, input_name="y")
-    counted = y if sample_weight is None or np.sum(sample_weight) == 0 else y[np.asarray(sample_weight) > 0]
-    classes = np.unique(counted.astype(str))
-    if len(classes) < 2:
-        raise InputError(f"a classifier needs rows of two classes, with weights above 0; got {classes.tolist()}")
 
 
 def _named(X: NDArray[Any]) -> pd.DataFrame:

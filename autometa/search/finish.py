@@ -10,6 +10,7 @@ from autometa.search.evidence import collect_evidence
 from autometa.search.importance import origins_of
 from autometa.search.report import write_report
 from autometa.tables.findings import listed
+from autometa.tables.leaks import shared_rows
 from autometa.tables.reading import read_table
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def _test_score(run: Run, model: Model) -> float | None:
         raise InputError(f"--test must hold the target {name!r}; it has {listed(frame.columns)}")
     target = run.codec.encode_known(frame[name])
     predictions, findings = model.predict_raw(frame[target.known])
-    for finding in (*target.findings, *findings):
+    features, _ = model.schema.encode(frame[target.known])
+    for finding in (*target.findings, *findings, *shared_rows(run.table.features, features)):
         run.watcher.warn(finding)
     known = target.values[target.known]
     loss = run.metric.loss(known, predictions, threshold=model.touch.threshold)

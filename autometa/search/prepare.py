@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autometa.errors import InputError
 from autometa.search.describe import describe_data
 from autometa.search.plan import Plan, make_plan
 from autometa.tables.findings import Finding
@@ -15,6 +14,7 @@ from autometa.tables.leaks import find_leaks
 from autometa.tables.metrics import Metric, resolve_metric
 from autometa.tables.reading import read_table
 from autometa.tables.schema import Schema
+from autometa.tables.side_columns import check_side_columns, sample_weights
 from autometa.tables.splits import Folds, make_folds
 from autometa.tables.table import Table
 from autometa.tables.target import TargetCodec, choose_target, infer_task
@@ -77,8 +77,10 @@ def prepare(settings: Settings, source: str | Path | pd.DataFrame) -> Prepared:
     """
     raw = read_table(source, memory_bytes=settings.memory, seed=settings.seed)
     frame, findings = raw.frame, list(raw.warnings)
-    apart = _named_columns(frame, settings)
-    target, chosen = choose_target(frame.drop(columns=list(apart)), settings.target)
+    # The time of a row is known when it is to be predicted, so it stays a feature; these two do not.
+    apart = {name for name in (settings.group, settings.weight) if name is not None}
+    target, chosen = choose_target(frame.drop(columns=list(apart), errors="ignore"), settings.target)
+    check_side_columns(frame, target=target, weight=settings.weight, group=settings.group, time=settings.time_column)
     findings += [chosen] if chosen is not None else []
     kind = infer_task(frame[target], settings.task)
     codec, known, found = TargetCodec.fit(frame[target], kind)
@@ -89,7 +91,7 @@ def prepare(settings: Settings, source: str | Path | pd.DataFrame) -> Prepared:
     findings += found
     features, found = schema.encode(frame)
     findings += found
-    weights = _weights(frame, settings.weight)
+    weights = None if settings.weight is None else sample_weights(frame[settings.weight])
     table = Table(features, codec.encode(frame[target]), codec.classes, weights)
     findings += find_leaks(table, seed=settings.seed)
     metric = resolve_metric(settings.metric, table.kind)
@@ -114,40 +116,6 @@ def prepare(settings: Settings, source: str | Path | pd.DataFrame) -> Prepared:
         findings=tuple(findings),
         description=describe_data(frame, target, classes=table.classes, roles=roles, seed=settings.seed),
     )
-
-
-def _named_columns(frame: pd.DataFrame, settings: Settings) -> set[str]:
-    """Columns that the user gave a part of their own; they are no features."""
-    apart = set()
-    for option, name in (
-        ("--group", settings.group),
-        ("--time-column", settings.time_column),
-        ("--weight", settings.weight),
-    ):
-        if name is None:
-            continue
-        if name not in frame.columns:
-            known = ", ".join(map(str, frame.columns[:10]))
-            raise InputError(f"{option} must name a column of the table; got {name!r}, have {known}")
-        if name == settings.target:
-            raise InputError(f"{option} and --target must be different columns; both are {name!r}")
-        # The time of a row is known when it is to be predicted: it stays a feature.
-        if name != settings.time_column:
-            apart.add(name)
-    return apart
-
-
-def _weights(frame: pd.DataFrame, column: str | None) -> NDArray[np.float64] | None:
-    if column is None:
-        return None
-    import pandas as pd
-
-    weights = pd.to_numeric(frame[column], errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    bad = ~(np.isfinite(weights) & (weights >= 0))
-    if bad.any() or weights.sum() == 0:
-        what = f"{int(bad.sum())} are not" if bad.any() else "all are zero"
-        raise InputError(f"sample weights must be finite numbers of at least 0, not all 0; in {column!r} {what}")
-    return np.asarray(weights, np.float64)
 
 
 def _fold(table: Table, frame: pd.DataFrame, plan: Plan, settings: Settings) -> tuple[Folds, list[Finding]]:

@@ -69,14 +69,19 @@ def find_touch(
     def touched(value: float) -> Touch:
         return Touch(value) if metric.name in CALIBRATED else Touch(threshold=value)
 
+    # One row more that is wrong, as in Platt 1999: where every row is right, any temperature below 1 would
+    # help, until the first wrong row costs more than all of that.
+    doubt = 1 / (rows + 2) if metric.name in CALIBRATED else 0.0
+    others = (target + 1) % classes if doubt else target
+
     def loss(value: float, chosen: NDArray[np.bool_]) -> float:
         touch = touched(value)
-        return metric.loss(
-            target[chosen],
-            touch.apply(probabilities[chosen]),
-            None if weights is None else weights[chosen],
-            threshold=touch.threshold,
-        )
+        shown = touch.apply(probabilities[chosen])
+        row_weights = None if weights is None else weights[chosen]
+        right = metric.loss(target[chosen], shown, row_weights, threshold=touch.threshold)
+        if not doubt:
+            return right
+        return (1 - doubt) * right + doubt * metric.loss(others[chosen], shown, row_weights)
 
     part_of_row = np.random.default_rng(seed).permutation(rows) % PARTS
     gains = []

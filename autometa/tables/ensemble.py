@@ -77,12 +77,14 @@ def blend(
     }
     by_part: dict[str, list[NDArray[np.float64]]] = {name: [] for name in rules}
     nested: dict[str, list[float]] = {name: [] for name in rules}
+    shown: dict[str, list[float]] = {name: [] for name in rules}
     for part in range(PARTS):
         chosen_on, judged_on = view.rows(part_of_row != part), view.rows(part_of_row == part)
         for name, rule in rules.items():
             w = rule(chosen_on)
             by_part[name].append(w)
             nested[name].append(judged_on.blended(w))
+            shown[name].append(judged_on.measured(w))
     with np.errstate(invalid="ignore"):
         mean_nested = {name: float(np.nanmean(x)) for name, x in nested.items() if np.isfinite(x).any()}
     if not mean_nested:
@@ -91,7 +93,7 @@ def blend(
     rule_name = min(mean_nested, key=lambda name: mean_nested[name])
     chosen = _single(view) if rule_name == "single" else np.mean([*by_part[rule_name], rules[rule_name](view)], 0)
     chosen[chosen < 0.01] = 0.0
-    return Blend(chosen / chosen.sum(), mean_nested[rule_name], rule_name)
+    return Blend(chosen / chosen.sum(), float(np.nanmean(shown[rule_name])), rule_name)
 
 
 def greedy(view: _View) -> NDArray[np.float64]:
@@ -150,12 +152,12 @@ class _View:
         metric: Metric,
         weights: NDArray[np.float64] | None,
     ) -> None:
-        self.members = len(predictions)
+        self.members, self._rivals = len(predictions), 1
         self._metric, self._target, self._weights = metric, target, weights
         outputs = predictions.shape[2]
         if outputs > 1 and metric.name == "log_loss":
             self.compact = predictions[:, np.arange(len(target)), target]
-            self._form = "true"
+            self._form, self._rivals = "true", outputs - 1
         elif outputs == 2:
             self.compact, self._form = predictions[:, :, 1], "second"
         else:
@@ -165,6 +167,7 @@ class _View:
         """The same for the chosen rows."""
         part = object.__new__(_View)
         part.members, part._metric, part._form = self.members, self._metric, self._form
+        part._rivals = self._rivals
         part.compact, part._target = self.compact[:, chosen], self._target[chosen]
         part._weights = None if self._weights is None else self._weights[chosen]
         return part
@@ -172,7 +175,12 @@ class _View:
     def loss(self, prediction: Floats) -> float:
         """Loss of one prediction in compact form."""
         if self._form == "true":
-            terms = -np.log(np.clip(prediction, 1e-15, 1.0))
+            # One row more that is wrong (as in Platt 1999): without it, the most overconfident member wins
+            # wherever nearly every row is right.
+            doubt = 1 / (len(prediction) + 2)
+            right = np.clip(prediction, 1e-15, 1.0)
+            wrong = np.clip(1 - right, 1e-15, 1.0) / self._rivals
+            terms = -(1 - doubt) * np.log(right) - doubt * np.log(wrong)
             return float(np.average(terms, weights=self._weights))
         if self._form == "second":
             prediction = np.stack([1 - prediction, prediction], axis=1)
@@ -186,6 +194,13 @@ class _View:
         """Loss of a weighted mean of the members."""
         used = np.flatnonzero(w)
         return self.loss(np.tensordot(w[used], self.compact[used], axes=1))
+
+    def measured(self, w: NDArray[np.float64]) -> float:
+        """The metric's own loss of a weighted mean, without the row more that :meth:`loss` adds."""
+        if self._form != "true":
+            return self.blended(w)
+        right = np.clip(np.tensordot(w, self.compact, axes=1), 1e-15, 1.0)
+        return float(np.average(-np.log(right), weights=self._weights))
 
     def ranked(self) -> NDArray[np.intp]:
         """Members from best to worst; undefined losses last."""

@@ -56,7 +56,7 @@ def sample_weights(series: pd.Series) -> NDArray[np.float64]:
             f"others, such as {series.iloc[first]!r} in row {first + 1}: fill or drop them"
         )
     if not weights.any():
-        raise InputError(f"some sample weight must be above 0; in {series.name!r} none is")
+        raise InputError(f"sample weights must not all be zero; in {series.name!r} none is above")
     return weights
 
 

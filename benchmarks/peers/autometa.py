@@ -30,7 +30,8 @@ def fit(job: Job) -> Predict:
     def predict(frame: pd.DataFrame) -> Predictions:
         test, out = scratch / "test.csv", scratch / "found.csv"
         frame.to_csv(test, index=False)
-        call("predict", str(found), str(test), "--proba", "--out", str(out))
+        proba = ["--proba"] if job.classification else []
+        call("predict", str(found), str(test), *proba, "--out", str(out))
         read = pd.read_csv(out)
         if not job.classification:
             return Predictions(read["prediction"].to_numpy(), None)
