@@ -23,8 +23,12 @@ from autometa.tables.state import State
 
 _LOSSES = {"binary": "Logloss", "multiclass": "MultiClass", "regression": "RMSE"}
 
-# Rounds from one measurement of the validation loss to the next.
-PERIOD = 5
+# Rounds from one measurement of the validation loss to the next; one, where a round takes long.
+PERIOD, LONG_ROUND = 5, 200_000
+
+
+def _period(job: Job) -> int:
+    return 1 if len(job.train) * job.outputs > LONG_ROUND else PERIOD
 
 
 @dataclass(frozen=True)
@@ -77,13 +81,14 @@ class _Watch:
         self.stop = EarlyStop(patience(rate), job)
         self._loss = _LOSSES[job.kind]
         self._validates = len(job.valid) > 0
+        self._period = _period(job)
 
     def after_iteration(self, info: Any) -> bool:
         """Whether to go on; the name is CatBoost's."""
-        if (info.iteration - 1) % PERIOD:
+        if (info.iteration - 1) % self._period:
             return True
         loss = info.metrics["validation"][self._loss][-1] if self._validates else None
-        return not self.stop.after(loss, rounds=PERIOD)
+        return not self.stop.after(loss, rounds=self._period)
 
 
 def fit(job: Job) -> Fitted:
@@ -105,7 +110,7 @@ def fit(job: Job) -> Fitted:
         "one_hot_max_size": config["catboost_one_hot_max_size"],
         "random_strength": config["catboost_random_strength"],
         "boosting_type": "Plain",
-        "metric_period": PERIOD,
+        "metric_period": _period(job),
         "use_best_model": validates,
         "random_seed": job.seed,
         "thread_count": job.threads,

@@ -17,7 +17,8 @@ from autometa.tables.learners.contract import Fitted, Job, class_shares, smoothe
 from autometa.tables.preprocess import Design
 from autometa.tables.state import State
 
-MOST_ROWS = 50_000
+# Rows kept, and rows times columns: a prediction compares each of its rows with all of them.
+MOST_ROWS, MOST_VALUES = 50_000, 2_000_000
 ROWS_AT_ONCE = 4096
 
 
@@ -98,9 +99,10 @@ class Neighbours:
 def fit(job: Job) -> Fitted:
     """Keep the rows, or a draw of them."""
     train, config = job.train, job.config
+    most = min(MOST_ROWS, max(1000, MOST_VALUES // train.design.width))
     kept = np.arange(len(train))
-    if len(train) > MOST_ROWS:
-        kept = np.sort(np.random.default_rng(job.seed).choice(len(train), MOST_ROWS, replace=False))
+    if len(train) > most:
+        kept = np.sort(np.random.default_rng(job.seed).choice(len(train), most, replace=False))
     classes = job.kind != "regression"
     target = train.target[kept]
     weights = np.ones(len(kept)) if train.weights is None else train.weights[kept]
