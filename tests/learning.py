@@ -29,9 +29,7 @@ def config(algorithm, **given):
     return SPACE.complete({"algorithm": algorithm, **small, **given})
 
 
-def table(
-    kind="binary", *, rows=120, numbers=4, categories=2, classes=None, seed=0, gaps=True, weights=False
-):
+def table(kind="binary", *, rows=120, numbers=4, categories=2, classes=None, seed=0, gaps=True, weights=False):
     """A table whose target depends on its first number and its first category."""
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((rows, numbers)).astype(np.float32)

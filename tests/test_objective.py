@@ -26,8 +26,6 @@ def _few_trees(monkeypatch):
     monkeypatch.setattr(forests, "FEWEST_TREES", 30)
 
 
-
-
 def evaluated(algorithm, given, *, rows=None, seed=0, metric=None, options=None, **limits):
     train, valid = rows or halves(given)
     chosen = config(algorithm, **(options or {}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,7 @@ class BestSoFar:
         self._sums: dict[int, NDArray[np.float32]] = {}
         self._counts: dict[int, NDArray[np.uint8]] = {}
         self.best: Best | None = None
+        self.seconds = 0.0  # that the last choice took
 
     def take(self, trial: int, fold: int, predictions: Path) -> None:
         """Add the predictions of one fold."""
@@ -88,6 +90,12 @@ class BestSoFar:
 
     def update(self, records: Sequence[TrialRecord]) -> bool:
         """Choose the ensemble anew; whether there is one."""
+        started = time.monotonic()
+        found = self._update(records)
+        self.seconds = time.monotonic() - started
+        return found
+
+    def _update(self, records: Sequence[TrialRecord]) -> bool:
         usable = [r for r in records if r.stage != "failed" and 0 in r.folds and r.number in self._sums]
         whole = [r for r in usable if r.depth >= r.first_folds]
         options = [self._blend(whole)] if whole else []

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import threading
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from autometa.errors import InputError, RunError
@@ -18,6 +21,17 @@ if TYPE_CHECKING:
     from autometa.tables.model import Model
 
 EVIDENCE_SECONDS = 2.0  # for a run without a time limit
+
+
+def load_libraries() -> None:
+    """Import, beside the search, what the final model needs to predict in this process: it takes seconds."""
+
+    def load() -> None:
+        for name in ("lightgbm", "catboost", "torch", "sklearn.tree", "xgboost"):
+            with contextlib.suppress(ImportError):
+                import_module(name)
+
+    threading.Thread(target=load, daemon=True).start()
 
 
 def finish(run: Run, *, report: bool) -> None:

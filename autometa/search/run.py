@@ -167,7 +167,6 @@ class Run:
         self.board = Board(records, self.plan.folds, self.plan.repeats, set(), [])
         self.best = BestSoFar(table, folds, self.metric, seed=settings.seed)
         self.history: list[tuple[float, float]] = []
-        self.finishing = FINISHING
         self.refitting = refit_seconds(self)
 
     @classmethod
@@ -236,9 +235,11 @@ class Run:
 
     def complete(self, *, report: bool) -> None:
         """Search, then finish; what exists is kept when the user interrupts."""
-        from autometa.search.finish import finish
+        from autometa.search.finish import finish, load_libraries
 
         search = self._search()
+        if self.settings.by_clock:
+            load_libraries()
         try:
             search.run()
             refit(self)
@@ -310,6 +311,11 @@ class Run:
                 constant = np.full((len(valid), 1), target[train].mean())
             losses.append(self.metric.loss(target[valid], constant))
         return [x for x in losses if not math.isnan(x)] or [math.inf]
+
+    @property
+    def finishing(self) -> float:
+        """Seconds to keep for the last steps."""
+        return FINISHING + 1.5 * self.best.seconds
 
     def write(self, *, test_score: float | None = None) -> None:
         """Write the model, the leaderboard and the metrics as they are now."""
