@@ -22,8 +22,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -101,11 +102,11 @@ def done(out: Path) -> set[Key]:
         }
 
 
-def append(out: Path, row: Row) -> None:
-    """Append a row in one write, after a head line if the file is new."""
+def append(out: Path, row: Any) -> None:
+    """Append a row, a dataclass, in one write, after a head line if the file is new."""
     out.parent.mkdir(parents=True, exist_ok=True)
     text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
+    writer = csv.DictWriter(text, list(asdict(row)), lineterminator="\n")
     if not out.exists():
         writer.writeheader()
     writer.writerow(asdict(row))
