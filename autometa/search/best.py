@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from autometa.tables.table import Table
     from autometa.tables.target import TargetCodec
 
-ENOUGH_WHOLE = 3  # trials with all their folds before those with one fold are left aside
-
 
 @dataclass(frozen=True)
 class Best:
@@ -98,15 +96,16 @@ class BestSoFar:
     def _update(self, records: Sequence[TrialRecord]) -> bool:
         usable = [r for r in records if r.stage != "failed" and 0 in r.folds and r.number in self._sums]
         whole = [r for r in usable if r.depth >= r.first_folds]
-        options = [self._blend(whole)] if whole else []
-        if len(whole) < ENOUGH_WHOLE and len(usable) > len(whole):
-            options.append(self._blend(usable))
-        if not options:
+        if not usable:
             self.best = None
             return False
-        if len(options) == 2:
-            options.sort(key=self._loss_on_first_fold)
-        self.best = options[0]
+        found = self._blend(whole) if whole else None
+        if len(whole) < len(usable):
+            # Trials that had time for some folds only: better members, perhaps, each of fewer models.
+            more = self._blend(usable)
+            if found is None or more.loss < self._loss_on(found, more.rows):
+                found = more
+        self.best = found
         return True
 
     def _blend(self, records: Sequence[TrialRecord]) -> Best:
@@ -144,13 +143,12 @@ class BestSoFar:
     def _mean(self, trial: int, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         return np.divide(self._sums[trial][rows], self._counts[trial][rows, None], dtype=np.float32)
 
-    def _loss_on_first_fold(self, best: Best) -> float:
-        _, valid = self._folds.pair(0)
-        shared = np.isin(best.rows, valid)
-        target = self._table.target[best.rows[shared]]
+    def _loss_on(self, best: Best, rows: NDArray[np.intp]) -> float:
+        """Loss of an ensemble on some of the rows that it predicts."""
+        shared = np.isin(best.rows, rows)
         weights = self._table.weights
         loss = self._metric.loss(
-            target,
+            self._table.target[best.rows[shared]],
             best.predictions[shared],
             None if weights is None else weights[best.rows[shared]],
             threshold=best.touch.threshold,
@@ -165,7 +163,8 @@ class BestSoFar:
         for number, weight in self.best.members:
             record = by_number[number]
             names = []
-            for fold in record.models:
+            # In a split by time the earlier folds have seen only the past of the past.
+            for fold in record.models if self._folds.ranks is None else record.models[:1]:
                 name = f"members/{number:05d}/fold_{fold}"
                 sources[name] = fold_files(folder.trial(number), fold)[0]
                 names.append(name)

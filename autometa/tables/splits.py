@@ -53,6 +53,8 @@ class Folds:
     def pair(self, fold: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Training and validation rows of one fold, each in ascending order.
 
+        In a split by time, fold 0 is the latest: it has the most training rows, and is the first to be fitted.
+
         Raises:
             InputError: there is no such fold.
         """
@@ -63,7 +65,8 @@ class Folds:
         if self.ranks is None:
             train, valid = np.flatnonzero(blocks != j), np.flatnonzero(blocks == j)
         else:
-            before, valid = np.flatnonzero(blocks <= j), np.flatnonzero(blocks == j + 1)
+            last = self.k - j
+            before, valid = np.flatnonzero(blocks < last), np.flatnonzero(blocks == last)
             in_time = before[np.argsort(self.ranks[before], kind="stable")]
             train = np.sort(in_time[: len(in_time) - self.embargo])
         if self.rows is None:

@@ -22,6 +22,8 @@ from autometa.tables.state import State
 
 # A small table is passed in this many steps at least.
 STEPS_PER_EPOCH, SMALLEST_BATCH = 20, 32
+# Patience is counted in steps: an epoch of a large table is a long time.
+PATIENT_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 250, 4, 12
 # More than any config asks for; a saved model is held to it before anything is built.
 MOST_BLOCKS = 100
 
@@ -84,6 +86,7 @@ def fit(job: Job) -> Fitted:
         weight_decay=float(config["network_weight_decay"]),
         batch_size=batch,
         label_smoothing=float(config["network_label_smoothing"]),
+        patience=min(MOST_EPOCHS, max(FEWEST_EPOCHS, round(PATIENT_STEPS * batch / len(rows)))),
         deadline=job.deadline,
     )
     with _threads(job.threads), _own_randomness(job.seed) as generator:
