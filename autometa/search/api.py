@@ -12,6 +12,7 @@ from autometa.search.resources import granted_cores, granted_memory
 from autometa.search.run_folder import RunFolder
 from autometa.search.settings import PolicyName, Settings, parse_bytes, parse_duration
 from autometa.tables.model import Model
+from autometa.tables.sources import table_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -155,10 +156,10 @@ def search(
         trials=trials,
         space=space,
         seed=seed,
-        workers=workers or granted_cores(),
+        workers=granted_cores() if workers is None else workers,
         memory=_memory(memory),
         policy=policy,
-        test=None if test is None else str(test),
+        test=None if test is None else _test_file(test),
         group=group,
         time_column=time_column,
         embargo=embargo,
@@ -182,6 +183,14 @@ def resume(path: str | Path, *, watcher: Watcher | None = None, started: float |
 
     go_on(Path(path), started=time.time() if started is None else started, watcher=watcher)
     return SearchResult(path)
+
+
+def _test_file(test: str | Path) -> str:
+    """Its whole path, which is good in any folder that the search is resumed from."""
+    if str(test) == "-":
+        raise InputError("the test rows must stand in a file: they are read when the search is over, not '-'")
+    with table_file(test):  # looked for now, since the search would be in vain
+        return str(Path(test).expanduser().absolute())
 
 
 def _memory(memory: str | int | None) -> int:
