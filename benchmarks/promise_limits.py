@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import psutil
+import pyarrow as pa
+from pyarrow.csv import WriteOptions, write_csv
 
 from benchmarks.measure import Usage, watch
 from benchmarks.promise_runs import command, environment
@@ -118,20 +119,21 @@ def proportional(process: psutil.Process) -> float:
 
 
 def write_large(path: Path, *, rows: int, columns: int, seed: int) -> None:
-    """A CSV of numbers, a tenth of them missing here and there, and some categories; two classes depend on both."""
+    """A CSV of numbers, some of them missing, and a tenth of categories; two classes depend on both."""
     rng = np.random.default_rng(seed)
     categories = max(1, columns // 10)
     numbers = columns - categories - 1
     slopes = rng.normal(size=numbers)
-    for start in range(0, rows, BATCH):
-        count = min(BATCH, rows - start)
-        values = rng.normal(size=(count, numbers)).astype(np.float32)
-        levels = rng.integers(0, 12, size=(count, categories))
-        signal = values @ slopes + 3.0 * np.sin(values[:, 0] * values[:, 1]) + (levels[:, 0] > 6)
-        label = signal + 2.0 * rng.normal(size=count) > 0
-        values[rng.random(values.shape) < 0.02] = np.nan
-        frame = pd.DataFrame(values, columns=[f"number_{i}" for i in range(numbers)])
-        for i in range(categories):
-            frame[f"category_{i}"] = np.array([f"level {k}" for k in range(12)])[levels[:, i]]
-        frame["label"] = np.where(label, "yes", "no")
-        frame.to_csv(path, mode="a" if start else "w", header=not start, index=False, float_format="%.5g")
+    names = np.array([f"level {k}" for k in range(12)])
+    with path.open("wb") as out:
+        for start in range(0, rows, BATCH):
+            count = min(BATCH, rows - start)
+            values = rng.normal(size=(count, numbers)).astype(np.float32)
+            levels = rng.integers(0, len(names), size=(count, categories))
+            signal = values @ slopes + 3.0 * np.sin(values[:, 0] * values[:, 1]) + (levels[:, 0] > 6)
+            label = signal + 2.0 * rng.normal(size=count) > 0
+            values[rng.random(values.shape) < 0.02] = np.nan
+            made = {f"number_{i}": pa.array(values[:, i].round(4), from_pandas=True) for i in range(numbers)}
+            made |= {f"category_{i}": names[levels[:, i]] for i in range(categories)}
+            made["label"] = np.where(label, "yes", "no")
+            write_csv(pa.table(made), out, WriteOptions(include_header=start == 0))
