@@ -6,6 +6,7 @@ import contextlib
 import json as jsonlib
 import sys
 import time
+import traceback
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
@@ -262,12 +263,12 @@ def _errors(*, debug: bool) -> Iterator[None]:
         raise typer.Exit(1) from None
     except AutometaError as error:
         if debug:
-            raise
+            traceback.print_exc()
         _say(f"error: {error}")
         raise typer.Exit(2) from None
     except Exception as error:
         if debug:
-            raise
+            traceback.print_exc()
         _say(f"unexpected error: {type(error).__name__}: {error}\n(--debug shows where)")
         raise typer.Exit(1) from None
 
