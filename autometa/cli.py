@@ -266,7 +266,7 @@ def _errors(*, debug: bool) -> Iterator[None]:
             traceback.print_exc()
         _say(f"error: {error}")
         raise typer.Exit(2) from None
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (whatever it is, people get one line)
         if debug:
             traceback.print_exc()
         _say(f"unexpected error: {type(error).__name__}: {error}\n(--debug shows where)")
