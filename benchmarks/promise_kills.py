@@ -209,13 +209,13 @@ def finished(journal: Path) -> dict[int, Any]:
     return {t.number: (t.state.name, t.values, t.params, t.user_attrs) for t in trials if t.state.is_finished()}
 
 
-def tear(journal: Path, rng: random.Random) -> bool:
+def tear(journal: Path, *, seed: int) -> bool:
     """Leave half a line, as a kill inside a write does: no clock hits the microseconds that one takes."""
     lines = journal.read_bytes().splitlines(keepends=True) if journal.exists() else []
     if not lines or not lines[-1].endswith(b"\n"):
         return bool(lines)
     with journal.open("ab") as end:
-        end.write(lines[-1][: rng.randint(1, len(lines[-1]) - 1)])
+        end.write(lines[-1][: random.Random(seed).randint(1, len(lines[-1]) - 1)])
     return True
 
 
@@ -251,7 +251,7 @@ def run_kill(number: int, kind: str, setting: Setting, *, folder: Path, version:
         at = time.monotonic() - started
         orphans = max(orphans, wait_for_orphans(process.pid))
         begun = (run / "run.json").exists()
-        torn = kind == "journal" and rng.random() < 0.5 and tear(run / "journal.log", rng)
+        torn = kind == "journal" and rng.random() < 0.5 and tear(run / "journal.log", seed=seed)
         model, wrong = use_model(run, setting.table)
         broken += [wrong] if wrong else []
         after = finished(run / "journal.log")

@@ -181,7 +181,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     made["overrun"].add_argument("--times", default="20,60,120", help="time limits in seconds")
     made["kills"].add_argument("--kills", type=int, default=20)
     made["kills"].add_argument("--trials", type=int, default=16)
-    made["kills"].add_argument("--time", type=float, default=20.0, help="limit of the searches that have one")
+    made["kills"].add_argument("--time", type=float, default=30.0, help="limit of the searches that have one")
     made["kills"].add_argument("--keep", type=Path, help="folder for the files of the first one that fails")
     made["repeat"].add_argument("--trials", type=int, default=30)
     made["repeat"].add_argument("--workers", default="1,2")
