@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -188,6 +189,24 @@ def test_a_failing_learner_is_an_outcome(tmp_path, quick, monkeypatch):
     assert len(failed) >= 1
     assert failed.error.str.contains("overflow in the solver").all()
     assert result.metrics["failed_trials"] == len(failed)
+
+
+class Stuck(InlineExecutor):
+    """Workers that do not come back in time."""
+
+    def submit(self, job):
+        pass
+
+    def wait(self, seconds):
+        time.sleep(seconds)
+        return []
+
+
+def test_a_minute_too_short_for_any_trial_still_leaves_a_model(tmp_path):
+    executor = Stuck()
+    result = search(classification(), out=tmp_path / "run", time_limit=5, workers=1, memory="8G", executor=executor)
+    assert list(result.leaderboard.query("weight > 0").source) == ["last resort"]
+    assert (result.predict(classification(50, seed=3)) == classification(50, seed=3).label).mean() > 0.6
 
 
 def test_when_everything_fails_it_says_why(tmp_path, quick, monkeypatch):

@@ -16,6 +16,7 @@ from autometa.errors import RunError
 from autometa.search.best import BestSoFar
 from autometa.search.clock import Clock
 from autometa.search.journal import Journal
+from autometa.search.last_resort import last_resort
 from autometa.search.loop import Executor, Search
 from autometa.search.outcome import leaderboard_csv, metrics_json
 from autometa.search.plan import Plan
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
     from autometa.tables.findings import Finding
 
-FINISHING = 3.0  # seconds that the last ensemble, its files and the report are expected to take
+FINISHING = 3.5  # seconds that the last ensemble, its files and the report are expected to take
 PACKAGES = ("torch", "optuna", "scikit-learn", "pandas", "numpy", "lightgbm", "catboost", "xgboost-cpu")
 
 
@@ -242,6 +243,7 @@ class Run:
             load_libraries()
         try:
             search.run()
+            last_resort(self)
             refit(self)
         except BaseException:
             search.keep_best(at_once=True)
