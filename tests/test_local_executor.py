@@ -171,10 +171,20 @@ def test_stopping_ends_fits_at_once_and_the_next_one_starts_anew(executor, work,
     assert outcomes(executor)[1].score is not None
 
 
+def _heed_interrupts():
+    # A shell starts its background jobs with Ctrl-C ignored, and they hand that on.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def python(*arguments, **options):
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     return subprocess.Popen(
-        [sys.executable, *map(str, arguments)], env=env, start_new_session=True, text=True, **options
+        [sys.executable, *map(str, arguments)],
+        env=env,
+        start_new_session=True,
+        text=True,
+        preexec_fn=_heed_interrupts,  # noqa: PLW1509 (one call, no threads)
+        **options,
     )
 
 
@@ -207,7 +217,7 @@ def test_workers_end_when_the_search_dies(stuck, tmp_path):
         left = group(process.pid)
         assert len(left) == 5
         process.kill()
-        assert gone(left, 3.0)  # although nobody has waited for it yet: a zombie is dead, too
+        assert gone(left, 10.0)  # although nobody has waited for it yet: a zombie is dead, too
 
 
 def test_a_script_without_a_main_guard_runs_once(tmp_path):
