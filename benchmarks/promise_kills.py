@@ -139,20 +139,20 @@ def setting(table: Path, space: Path, options: list[str], limit: str, folder: Pa
     whole = folder / f"whole-{limit}"
     started = time.monotonic()
     arguments = [str(table), "--space", str(space), "--quiet", *options]
-    process = spawn(command("search", *arguments, "--out", whole), log=folder / "log.txt")
     seen, changes = dict.fromkeys(SIGHTS, ()), dict.fromkeys(SIGHTS, 0)
-    while process.poll() is None:
-        for name, sight in SIGHTS.items():
-            now = look(whole, sight)
-            changes[name] += now not in ((), seen[name])
-            seen[name] = now
-        time.sleep(LOOK)
+    with spawn(command("search", *arguments, "--out", whole), log=folder / "log.txt") as process:
+        while process.poll() is None:
+            for name, sight in SIGHTS.items():
+                now = look(whole, sight)
+                changes[name] += now not in ((), seen[name])
+                seen[name] = now
+            time.sleep(LOOK)
     if process.returncode:
         raise SystemExit(f"the search itself failed:\n{(folder / 'log.txt').read_text(errors='replace')}")
     return Setting(table, space, tuple(arguments), limit, whole, time.monotonic() - started, changes)
 
 
-def kill_at(process: "subprocess.Popen[bytes]", run: Path, kind: str, setting: Setting, rng: random.Random) -> bool:
+def killed(process: "subprocess.Popen[bytes]", run: Path, kind: str, setting: Setting, rng: random.Random) -> bool:
     """Kill a search at a moment of a kind; whether it was still running then."""
     if kind in SIGHTS:
         sight = SIGHTS[kind]
@@ -245,8 +245,9 @@ def run_kill(number: int, kind: str, setting: Setting, *, folder: Path, version:
     for i, moment in enumerate(moments):
         started = time.monotonic()
         # A search that was killed before it had read its table is started anew.
-        process = spawn(resume if begun else search, log=log)
-        if not kill_at(process, run, moment, setting, rng) and i == 0:
+        with spawn(resume if begun else search, log=log) as process:
+            alive = killed(process, run, moment, setting, rng)
+        if not alive and i == 0:
             return None
         at = time.monotonic() - started
         orphans = max(orphans, wait_for_orphans(process.pid))
@@ -260,7 +261,8 @@ def run_kill(number: int, kind: str, setting: Setting, *, folder: Path, version:
     if orphans == float("inf"):
         broken.append(f"processes were alive {WORKERS_END_IN:g} s after the kill")
     started = time.monotonic()
-    code = spawn(resume if begun else search, log=log).wait()
+    with spawn(resume if begun else search, log=log) as process:
+        code = process.wait()
     took = time.monotonic() - started
     if code:
         broken.append(f"resume failed with {code}: {log.read_text(errors='replace').strip().splitlines()[-1][:200]}")

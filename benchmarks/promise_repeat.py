@@ -41,10 +41,8 @@ def repeats(table: Path, space: str, options: list[str], *, workers: int, folder
         search = command("search", table, "--space", space, *options, "--workers", workers, "--quiet", "--out", run)
         started = time.monotonic()
         if name == "killed":
-            process = spawn(search, log=log)
-            time.sleep(KILL_AT * rows[0].seconds)
-            process.kill()
-            process.wait()
+            with spawn(search, log=log):
+                time.sleep(KILL_AT * rows[0].seconds)
             call(command("resume", run, "--quiet"), log=log)
         else:
             call(search, log=log)

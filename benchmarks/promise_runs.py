@@ -1,9 +1,11 @@
 """What the checks of the promises share: starting the command line, small tables, and comparing two runs."""
 
+import contextlib
 import csv
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +37,16 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
 
-def spawn(arguments: list[str], *, log: Path) -> "subprocess.Popen[bytes]":
-    """Start a command in a group of its own; both streams go to the end of a file."""
+@contextlib.contextmanager
+def spawn(arguments: list[str], *, log: Path) -> "Iterator[subprocess.Popen[bytes]]":
+    """Start a command in a group of its own, which is over after the block; both streams go to the end of a file."""
     with log.open("ab") as out:
-        return subprocess.Popen(arguments, env=environment(), stdout=out, stderr=out, start_new_session=True)
+        process = subprocess.Popen(arguments, env=environment(), stdout=out, stderr=out, start_new_session=True)
+    try:
+        yield process
+    finally:
+        process.kill()  # a search ends its workers, and they end themselves when it is killed
+        process.wait()
 
 
 def call(arguments: list[str], *, log: Path) -> None:
@@ -47,7 +55,8 @@ def call(arguments: list[str], *, log: Path) -> None:
     Raises:
         SystemExit: it failed.
     """
-    code = spawn(arguments, log=log).wait()
+    with spawn(arguments, log=log) as process:
+        code = process.wait()
     if code:
         raise SystemExit(f"{' '.join(arguments)} failed with {code}:\n{log.read_text(errors='replace')}")
 

@@ -12,6 +12,7 @@ benchmarks.end_to_end. The exit status is 1 if something did not hold.
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -198,6 +199,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Run one check."""
     options = parse(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the search in progress is ended, too
     version = options.version or version_of("autometa", sys.executable)
     broken = CHECKS[options.check](options, version)
     print(f"{broken} did not hold" if broken else "all held")

@@ -1,6 +1,5 @@
 """A search that is killed loses nothing that was finished; more kills: `python -m benchmarks.promises kills`."""
 
-import os
 import signal
 import time
 from pathlib import Path
@@ -10,7 +9,7 @@ from tables import classification
 
 import autometa
 from benchmarks.promise_kills import MOMENTS, finished, lost, run_kill, setting, tear, use_model, wait_for_orphans
-from benchmarks.promise_runs import command, spawn
+from benchmarks.promise_runs import call, command, spawn
 
 QUICK = Path(__file__).with_name("quick.toml")
 
@@ -19,19 +18,18 @@ def test_what_was_finished_at_a_kill_is_finished_after_resume(tmp_path):
     table, run, log = tmp_path / "table.csv", tmp_path / "run", tmp_path / "log.txt"
     classification(1200).to_csv(table, index=False)
     options = ["--trials", 8, "--space", QUICK, "--workers", 2, "--quiet"]
-    process = spawn(command("search", table, *options, "--out", run), log=log)
-    until = time.monotonic() + 60
-    while not (run / "model" / "model.json").exists() or len(finished(run / "journal.log")) < 2:
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < until
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    with spawn(command("search", table, *options, "--out", run), log=log) as process:
+        until = time.monotonic() + 60
+        while not (run / "model" / "model.json").exists() or len(finished(run / "journal.log")) < 2:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < until
+    assert process.returncode == -signal.SIGKILL
     assert wait_for_orphans(process.pid) < 5.0
     before = finished(run / "journal.log")
     assert 2 <= len(before) < 8
     assert tear(run / "journal.log", seed=0)
     assert use_model(run, table) == (True, "")
-    assert spawn(command("resume", run, "--quiet"), log=log).wait() == 0, log.read_text()
+    call(command("resume", run, "--quiet"), log=log)
     after = finished(run / "journal.log")
     assert lost(before, after) == []
     assert sorted(after) == list(range(8))
