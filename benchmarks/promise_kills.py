@@ -268,7 +268,8 @@ def run_kill(number: int, kind: str, setting: Setting, *, folder: Path, version:
         broken.append(f"resume failed with {code}: {log.read_text(errors='replace').strip().splitlines()[-1][:200]}")
     else:
         broken += lost(before, finished(run / "journal.log")) + whole(run, setting)
-    shutil.rmtree(run, ignore_errors=not broken)
+    if not broken:
+        shutil.rmtree(run)
     return Kill(
         version=version,
         number=number,

@@ -58,8 +58,10 @@ def test_a_write_replaces_the_whole_file(tmp_path):
 def test_what_was_killed_before_it_had_begun_is_no_content(tmp_path):
     (tmp_path / ".lock").write_text("")
     (tmp_path / "work" / "table").mkdir(parents=True)
+    (tmp_path / "run.json.tmp").write_text('{"format"')
     folder = RunFolder.create(tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == [".lock"]
+    folder.write_run({})
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".lock", "run.json"]
     folder.unlock()
 
 

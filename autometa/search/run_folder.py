@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 LOCK, WORK = ".lock", "work"
 GONE = ".work"  # what work/ is called while it is being removed
+UNBEGUN = {LOCK, WORK, GONE, "run.json.tmp"}  # all that there is before run.json
 
 
 class RunFolder:
@@ -171,7 +172,7 @@ class RunFolder:
 
 
 def _check_free(path: Path) -> None:
-    if path.exists() and (not path.is_dir() or not {p.name for p in path.iterdir()} <= {LOCK, WORK, GONE}):
+    if path.exists() and (not path.is_dir() or not {p.name for p in path.iterdir()} <= UNBEGUN):
         raise RunError(
             f"a search needs a new or empty folder for its results; {path} is neither. "
             f"Give another --out, or go on with it: autometa resume {path}"
