@@ -10,7 +10,6 @@ from autometa.errors import MissingExtraError
 from autometa.tables.learners import fit_learner, forests
 from autometa.tables.learners.boosting import EarlyStop, patience
 from autometa.tables.learners.contract import Job, Part
-from autometa.tables.learners.held_out import HeldOut, row_losses
 from autometa.tables.learners.tree_arrays import Forest, TreeArrays
 from autometa.tables.preprocess import Preprocessor
 from tests.learning import config, halves, table
@@ -168,40 +167,3 @@ def test_a_missing_library_is_named_with_its_extra(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingExtraError, match=r"autometa\[xgboost\]"):
         fit_learner(job_for("xgboost"))
-
-
-# Validation rows that took no part in a choice
-
-
-def test_each_validation_row_is_predicted_by_the_state_that_the_others_chose():
-    job = job_for("lightgbm", "regression", rows=80)
-    held_out = HeldOut(job)
-    rng = np.random.default_rng(0)
-    rounds = job.valid.target[:, None] + rng.standard_normal((30, len(job.valid), 1))
-    for found in rounds:
-        held_out.after(found)
-    squared = (rounds[:, :, 0] - job.valid.target) ** 2
-    for row in range(len(job.valid)):
-        others = held_out._part != held_out._part[row]
-        assert held_out.predictions[row, 0] == pytest.approx(rounds[squared[:, others].sum(axis=1).argmin(), row, 0])
-
-
-def test_a_lucky_choice_among_noise_is_not_believed():
-    job = job_for("lightgbm", "regression", rows=200)
-    held_out = HeldOut(job)
-    rng = np.random.default_rng(0)
-    means = [held_out.after(rng.standard_normal((len(job.valid), 1))) for _ in range(200)]
-    honest = ((held_out.predictions[:, 0] - job.valid.target) ** 2).mean()
-    assert min(means) < 0.8 * np.mean(means)
-    assert honest > 0.85 * np.mean(means)
-
-
-@pytest.mark.parametrize("algorithm", ["lightgbm", "catboost", "xgboost", "network"])
-def test_learners_that_choose_a_round_say_what_the_other_rows_chose(algorithm):
-    for kind in ("binary", "multiclass", "regression"):
-        job = job_for(algorithm, kind, rows=120)
-        fitted = fit_learner(job)
-        own = fitted.learner.predict(job.valid.design)
-        assert fitted.held_out.shape == own.shape
-        assert np.abs(fitted.held_out - own).mean() < 0.1
-        assert row_losses(job.valid.target, fitted.held_out).mean() >= row_losses(job.valid.target, own).mean() - 1e-6

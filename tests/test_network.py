@@ -46,10 +46,6 @@ def generator():
     return torch.Generator().manual_seed(0)
 
 
-def measured(network, rows):
-    return measure(predict(network, rows.inputs, classes=not rows.target.is_floating_point()), rows)
-
-
 # Parts
 
 
@@ -63,9 +59,9 @@ def test_every_shape_of_network_learns(residual, normalisation, members, periodi
     )
     rows = rows_of()
     assert network(rows.inputs).shape == (members, 200, 3)
-    before = measured(network, rows)
+    before = measure(network, rows)
     train(network, rows, rows, Recipe(1e-2, 0.01, 64, epochs=8), generator())
-    assert measured(network, rows) < 0.7 * before
+    assert measure(network, rows) < 0.7 * before
 
 
 @pytest.mark.parametrize("activation", ["relu", "silu", "mish", "selu"])
@@ -143,7 +139,7 @@ def test_the_network_ends_with_its_best_average():
     network = TabularNetwork(shape(width=64))
     rows, valid = rows_of(60), rows_of(60)
     done = train(network, rows, valid, Recipe(2e-2, 0.0, 16, epochs=40), generator())
-    assert measured(network, valid) == pytest.approx(min(done.curve), rel=1e-4)
+    assert measure(network, valid) == pytest.approx(min(done.curve), rel=1e-4)
     assert all(p.grad is None for p in network.parameters())
 
 
@@ -151,8 +147,8 @@ def test_weights_of_two_count_as_rows_twice():
     doubled = torch.tensor([2.0] * 50 + [0.5] * 50)
     rows = rows_of(100)
     network = TabularNetwork(shape(dropout=0.0))
-    weighted = measured(network, Rows(rows.inputs, rows.target, doubled))
-    parts = [measured(network, Rows(rows.inputs[part], rows.target[part])) for part in (slice(50), slice(50, 100))]
+    weighted = measure(network, Rows(rows.inputs, rows.target, doubled))
+    parts = [measure(network, Rows(rows.inputs[part], rows.target[part])) for part in (slice(50), slice(50, 100))]
     assert weighted == pytest.approx((2.0 * parts[0] + 0.5 * parts[1]) / 2.5, rel=1e-5)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -127,15 +127,7 @@ class FlatWeights:
             p.data, p.grad = p.data.clone(), None
 
 
-def train(
-    network: TabularNetwork,
-    rows: Rows,
-    valid: Rows,
-    recipe: Recipe,
-    generator: torch.Generator,
-    *,
-    observe: Callable[[Tensor], object] | None = None,
-) -> Training:
+def train(network: TabularNetwork, rows: Rows, valid: Rows, recipe: Recipe, generator: torch.Generator) -> Training:
     """Train in place; the network ends with its best averaged weights.
 
     Args:
@@ -144,7 +136,6 @@ def train(
         valid: to measure on after each epoch; where there are none, all epochs are run.
         recipe: how.
         generator: of the order of the rows.
-        observe: is shown the predictions of the validation rows after each epoch, shape (n, k).
     """
     weights = FlatWeights(network)
     optimizer = weights.optimizer(recipe)
@@ -164,12 +155,7 @@ def train(
             if late:
                 break
         weights.swap()
-        loss = -float(epoch)
-        if len(valid):
-            found = predict(network, valid.inputs, classes=not valid.target.is_floating_point())
-            loss = measure(found, valid)
-            if observe is not None:
-                observe(found)
+        loss = measure(network, valid) if len(valid) else -float(epoch)
         curve.append(loss)
         if loss < best_loss:
             best, best_loss = [tensor.clone() for tensor in (weights.values, *buffers)], loss
@@ -196,9 +182,11 @@ def predict(network: TabularNetwork, inputs: Tensor, *, classes: bool) -> Tensor
     return torch.cat(found)
 
 
-def measure(found: Tensor, rows: Rows) -> float:
-    """Log-loss of probabilities, or mean squared error of values, both (n, k)."""
-    if not rows.target.is_floating_point():
+def measure(network: TabularNetwork, rows: Rows) -> float:
+    """Log-loss of the mean probabilities, or mean squared error of the mean values."""
+    classes = not rows.target.is_floating_point()
+    found = predict(network, rows.inputs, classes=classes)
+    if classes:
         loss = functional.nll_loss(found.clamp_min(1e-7).log(), rows.target, reduction="none")
     else:
         loss = (found[:, 0] - rows.target) ** 2

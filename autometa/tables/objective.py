@@ -31,9 +31,7 @@ class Evaluation:
 
     Attributes:
         model: the fitted model.
-        predictions: of the validation rows, float32, shape (n_valid, outputs). Where the learner chose a
-            round or epoch by these rows, each is predicted by the state that others of them chose (held_out.py),
-            so these are not always what the model predicts.
+        predictions: of the validation rows, float32, shape (n_valid, outputs).
         loss: of these predictions.
         seconds: that preprocessing and fit took.
         predict_seconds: that the predictions took.
@@ -118,11 +116,8 @@ def evaluate(
     with threadpool_limits(limits=threads):
         fitted = fit_learner(job, algorithm=algorithm)
         fit_ended = time.monotonic()
-        found = fitted.learner.predict(valid_design)
+        predictions = responses.decode(fitted.learner.predict(valid_design))
     predicted = time.monotonic()
-    if fitted.held_out is not None:
-        found[known] = fitted.held_out
-    predictions = responses.decode(found)
     return Evaluation(
         FoldModel(preprocessor, algorithm, fitted.learner, responses),
         predictions,

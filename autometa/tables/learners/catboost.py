@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from autometa.errors import ModelError
 from autometa.tables.learners.boosting import ROUNDS, EarlyStop, blind_rounds, patience
 from autometa.tables.learners.contract import Fitted, Job, Part
-from autometa.tables.learners.held_out import HeldOut
 from autometa.tables.preprocess import Design
 from autometa.tables.state import State
 
@@ -41,14 +40,12 @@ class CatBoost:
         width: number of columns that it reads.
         outputs: k.
         kind: of the task.
-        rounds: how many of its rounds count.
     """
 
     content: bytes
     width: int
     outputs: int
     kind: str
-    rounds: int
 
     @cached_property
     def _booster(self) -> Any:
@@ -59,8 +56,8 @@ class CatBoost:
             booster.load_model(blob=self.content)
         except (catboost.CatBoostError, ValueError, SystemError) as error:
             raise ModelError(f"the saved CatBoost model cannot be read ({error}); save it again") from error
-        if len(booster.feature_names_) != self.width or not 1 <= self.rounds <= booster.tree_count_:
-            raise ModelError("the saved CatBoost model does not fit its columns or rounds; save it again")
+        if len(booster.feature_names_) != self.width:
+            raise ModelError("the saved CatBoost model does not fit its columns; save it again")
         return booster
 
     def predict(self, design: Design) -> NDArray[np.float32]:
@@ -68,12 +65,12 @@ class CatBoost:
         if not len(design):
             return np.empty((0, self.outputs), np.float32)
         kind = "RawFormulaVal" if self.kind == "regression" else "Probability"
-        found = self._booster.predict(_pool(design), prediction_type=kind, ntree_end=self.rounds, thread_count=1)
+        found = self._booster.predict(_pool(design), prediction_type=kind, thread_count=1)
         return np.asarray(found, np.float32).reshape(len(design), self.outputs)
 
     def state(self) -> State:
         """What to save."""
-        settings = {"width": self.width, "outputs": self.outputs, "kind": self.kind, "rounds": self.rounds}
+        settings = {"width": self.width, "outputs": self.outputs, "kind": self.kind}
         return State(settings, {"model": np.frombuffer(self.content, np.uint8)})
 
 
@@ -114,7 +111,7 @@ def fit(job: Job) -> Fitted:
         "random_strength": config["catboost_random_strength"],
         "boosting_type": "Plain",
         "metric_period": _period(job),
-        "use_best_model": False,
+        "use_best_model": validates,
         "random_seed": job.seed,
         "thread_count": job.threads,
         "allow_writing_files": False,
@@ -132,39 +129,19 @@ def fit(job: Job) -> Fitted:
         eval_set=_pool(job.valid.design, job.valid) if validates else None,
         callbacks=[watch],
     )
-    held_out = _held_out(booster, job, _period(job))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.cbm"
         booster.save_model(str(path))
         content = path.read_bytes()
-    # The first round is measured, then every period-th.
-    rounds = watch.stop.best_rounds - _period(job) + 1 if validates else booster.tree_count_
-    learner = CatBoost(content, job.train.design.width, job.outputs, job.kind, rounds)
-    return Fitted(learner, tuple(watch.stop.curve), watch.stop.by_clock, held_out)
-
-
-def _held_out(booster: Any, job: Job, period: int) -> NDArray[np.float32] | None:
-    held_out = HeldOut.of(job)
-    if held_out is None:
-        return None
-    kind = "RawFormulaVal" if job.kind == "regression" else "Probability"
-    stages = booster.staged_predict(_pool(job.valid.design), prediction_type=kind, eval_period=period, thread_count=1)
-    for found in stages:
-        held_out.after(np.reshape(found, (len(job.valid), job.outputs)))
-    return held_out.predictions
+    learner = CatBoost(content, job.train.design.width, job.outputs, job.kind)
+    return Fitted(learner, tuple(watch.stop.curve), watch.stop.by_clock)
 
 
 def restore(state: State) -> CatBoost:
     """What ``state()`` gave."""
     settings = state.settings
     content = state.array("model", np.uint8, None).tobytes()
-    learner = CatBoost(
-        content,
-        int(settings["width"]),
-        int(settings["outputs"]),
-        str(settings["kind"]),
-        int(settings["rounds"]),
-    )
+    learner = CatBoost(content, int(settings["width"]), int(settings["outputs"]), str(settings["kind"]))
     learner._booster  # noqa: B018, SLF001 (a damaged model is refused now, not at the first prediction)
     return learner
 

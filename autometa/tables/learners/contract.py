@@ -97,14 +97,11 @@ class Fitted:
         learner: in its best state.
         curve: validation loss after each round or epoch, () where there are none.
         stopped_by_clock: whether the deadline ended the training.
-        held_out: predictions of the validation rows by states that were chosen without them, shape (n, k);
-            None where nothing was chosen, and the learner's own predictions are as good.
     """
 
     learner: Learner
     curve: tuple[float, ...] = ()
     stopped_by_clock: bool = False
-    held_out: NDArray[np.float32] | None = None
 
 
 def smoothed(shares: NDArray[np.floating], prior: NDArray[np.floating], votes: float) -> NDArray[np.float32]:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from autometa.errors import ModelError
 from autometa.tables.learners.boosting import ROUNDS, EarlyStop, blind_rounds, patience
 from autometa.tables.learners.contract import Fitted, Job, Part
-from autometa.tables.learners.held_out import HeldOut
 from autometa.tables.preprocess import Design
 from autometa.tables.state import State
 
@@ -56,7 +55,9 @@ class LightGBM:
         if not len(design):
             return np.empty((0, self.outputs), np.float32)
         found = self._booster.predict(_matrix(design), num_threads=1)
-        return _shaped(found, self.kind, len(design)).astype(np.float32)
+        if self.kind == "binary":
+            found = np.column_stack([1 - found, found])
+        return np.asarray(found, np.float32).reshape(len(design), self.outputs)
 
     def state(self) -> State:
         """What to save."""
@@ -95,23 +96,16 @@ def fit(job: Job) -> Fitted:
     booster = lightgbm.Booster(settings, table)
     if len(job.valid):
         booster.add_valid(_dataset(job.valid, settings, reference=table), "valid")
-    stop, held_out = EarlyStop(patience(rate), job), HeldOut.of(job)
-
-    def measured(found: NDArray[np.float64], _: Any) -> tuple[str, float, bool]:
-        assert held_out is not None
-        return "loss", held_out.after(_shaped(found, job.kind, len(job.valid))), False
-
+    stop = EarlyStop(patience(rate), job)
     for _ in range(ROUNDS if len(job.valid) else blind_rounds(rate)):
         # True where no tree can be split any more.
         finished = booster.update()
-        loss = None
-        if len(job.valid):
-            loss = booster.eval_valid(measured if held_out else None)[-1][2]
+        loss = booster.eval_valid()[0][2] if len(job.valid) else None
         if stop.after(loss) or finished:
             break
     text = booster.model_to_string(num_iteration=stop.best_rounds)
     learner = LightGBM(text, job.train.design.width, job.outputs, job.kind)
-    return Fitted(learner, tuple(stop.curve), stop.by_clock, held_out.predictions if held_out else None)
+    return Fitted(learner, tuple(stop.curve), stop.by_clock)
 
 
 def restore(state: State) -> LightGBM:
@@ -121,11 +115,6 @@ def restore(state: State) -> LightGBM:
     learner = LightGBM(text, int(settings["width"]), int(settings["outputs"]), str(settings["kind"]))
     learner._booster  # noqa: B018, SLF001 (a damaged model is refused now, not at the first prediction)
     return learner
-
-
-def _shaped(found: NDArray[Any], kind: str, rows: int) -> NDArray[Any]:
-    """What the library predicts, as (n, k)."""
-    return np.column_stack([1 - found, found]) if kind == "binary" else found.reshape(rows, -1)
 
 
 def _matrix(design: Design) -> NDArray[np.float32]:

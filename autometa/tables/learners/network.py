@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,7 +17,6 @@ from autometa.architectures.training import Recipe, Rows, predict, train
 from autometa.errors import ModelError
 from autometa.space import Config
 from autometa.tables.learners.contract import Fitted, Job, Part
-from autometa.tables.learners.held_out import HeldOut
 from autometa.tables.preprocess import Design
 from autometa.tables.state import State
 
@@ -90,12 +89,11 @@ def fit(job: Job) -> Fitted:
         patience=min(MOST_EPOCHS, max(FEWEST_EPOCHS, round(PATIENT_STEPS * batch / len(rows)))),
         deadline=job.deadline,
     )
-    held_out = HeldOut.of(job)
     with _threads(job.threads), _own_randomness(job.seed) as generator:
         module = TabularNetwork(_shape(config, design, rows.inputs.shape[1], job.outputs))
-        training = train(module, rows, valid, recipe, generator, observe=_observer(held_out))
+        training = train(module, rows, valid, recipe, generator)
     learner = Network(module, bins, design.width, job.kind != "regression")
-    return Fitted(learner, training.curve, training.stopped_by_clock, held_out.predictions if held_out else None)
+    return Fitted(learner, training.curve, training.stopped_by_clock)
 
 
 def restore(state: State) -> Network:
@@ -115,10 +113,6 @@ def restore(state: State) -> Network:
         weights[name] = torch.from_numpy(state.array(f"weights/{name}", kind, *value.shape).copy())
     module.load_state_dict(weights, assign=True)
     return Network(module.eval(), bins, width, bool(settings["classes"]))
-
-
-def _observer(held_out: HeldOut | None) -> Callable[[torch.Tensor], object] | None:
-    return None if held_out is None else lambda found: held_out.after(found.numpy())
 
 
 def _shape(config: Config, design: Design, inputs: int, outputs: int) -> Shape:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from autometa.errors import MissingExtraError, ModelError
 from autometa.tables.learners.boosting import ROUNDS, EarlyStop, blind_rounds, patience
 from autometa.tables.learners.contract import Fitted, Job, Part
-from autometa.tables.learners.held_out import HeldOut
 from autometa.tables.preprocess import Design
 from autometa.tables.state import State
 
@@ -69,7 +68,9 @@ class XGBoost:
         if not len(design):
             return np.empty((0, self.outputs), np.float32)
         found = self._booster.predict(_matrix(design, threads=1), validate_features=False)
-        return _shaped(found, self.kind, len(design)).astype(np.float32)
+        if self.kind == "binary":
+            found = np.column_stack([1 - found, found])
+        return np.asarray(found, np.float32).reshape(len(design), self.outputs)
 
     def state(self) -> State:
         """What to save."""
@@ -103,18 +104,16 @@ def fit(job: Job) -> Fitted:
     table = _matrix(job.train.design, job.train, threads=job.threads)
     valid = _matrix(job.valid.design, job.valid, threads=job.threads) if len(job.valid) else None
     booster = xgboost.Booster(settings, [table] if valid is None else [table, valid])
-    stop, held_out = EarlyStop(patience(rate), job), HeldOut.of(job)
+    stop = EarlyStop(patience(rate), job)
     for i in range(blind_rounds(rate) if valid is None else ROUNDS):
         booster.update(table, i)
         # The answer reads "[7] valid-logloss:0.123".
         loss = None if valid is None else float(booster.eval(valid, "valid", i).rsplit(":", 1)[1])
-        if held_out:
-            held_out.after(_shaped(booster.predict(valid), job.kind, len(job.valid)))
         if stop.after(loss):
             break
     content = bytes(booster[: stop.best_rounds].save_raw("json"))
     learner = XGBoost(content, job.train.design.width, job.outputs, job.kind)
-    return Fitted(learner, tuple(stop.curve), stop.by_clock, held_out.predictions if held_out else None)
+    return Fitted(learner, tuple(stop.curve), stop.by_clock)
 
 
 def restore(state: State) -> XGBoost:
@@ -124,11 +123,6 @@ def restore(state: State) -> XGBoost:
     learner = XGBoost(content, int(settings["width"]), int(settings["outputs"]), str(settings["kind"]))
     learner._booster  # noqa: B018, SLF001 (a damaged model is refused now, not at the first prediction)
     return learner
-
-
-def _shaped(found: NDArray[Any], kind: str, rows: int) -> NDArray[Any]:
-    """What the library predicts, as (n, k)."""
-    return np.column_stack([1 - found, found]) if kind == "binary" else found.reshape(rows, -1)
 
 
 def _matrix(design: Design, part: Part | None = None, *, threads: int) -> Any:
