@@ -1,10 +1,21 @@
-"""When boosting ends: the same rule for every library."""
+"""What the boosters share: when training ends, and how a fitted one predicts and is saved."""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
 
 from autometa.tables.learners.contract import Job
+from autometa.tables.state import State
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from autometa.tables.preprocess import Design
 
 ROUNDS = 2000
 # What the rounds of one patience must gain together, as a share of the loss, and at least.
@@ -53,3 +64,53 @@ class EarlyStop:
         if self._mark == math.inf or loss < self._mark - max(GAIN * self._mark, LEAST_GAIN):
             self._mark, self._marked = loss, self._rounds
         return self.by_clock or self._rounds - self._marked >= self._waits
+
+
+@dataclass(frozen=True)
+class NativeBooster(ABC):
+    """A fitted booster in its library's own format.
+
+    Attributes:
+        content: the model as the library writes it.
+        width: number of columns that it reads.
+        outputs: k.
+        kind: of the task.
+    """
+
+    content: bytes
+    width: int
+    outputs: int
+    kind: str
+
+    @property
+    @abstractmethod
+    def booster(self) -> Any:
+        """The library's object.
+
+        Raises:
+            ModelError: the content is damaged or does not fit its columns.
+        """
+
+    @abstractmethod
+    def scores(self, design: Design) -> NDArray[Any]:
+        """What the library predicts for at least one row: (n, k), or (n,) for one column."""
+
+    def predict(self, design: Design) -> NDArray[np.float32]:
+        """Probabilities or values, shape (n, k)."""
+        if not len(design):
+            return np.empty((0, self.outputs), np.float32)
+        return np.asarray(self.scores(design), np.float32).reshape(len(design), self.outputs)
+
+    def state(self) -> State:
+        """What to save."""
+        settings = {"width": self.width, "outputs": self.outputs, "kind": self.kind}
+        return State(settings, {"model": np.frombuffer(self.content, np.uint8)})
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """What :meth:`state` gave; a damaged model is refused now, not at the first prediction."""
+        settings = state.settings
+        content = state.array("model", np.uint8, None).tobytes()
+        learner = cls(content, int(settings["width"]), int(settings["outputs"]), str(settings["kind"]))
+        learner.booster  # noqa: B018 (looking is loading)
+        return learner

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import tempfile
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autometa.errors import ModelError
-from autometa.tables.learners.boosting import ROUNDS, EarlyStop, blind_rounds, patience
+from autometa.tables.learners.boosting import ROUNDS, EarlyStop, NativeBooster, blind_rounds, patience
 from autometa.tables.learners.contract import Fitted, Job, Part
 from autometa.tables.preprocess import Design
 from autometa.tables.state import State
@@ -31,24 +30,12 @@ def _period(job: Job) -> int:
     return 1 if len(job.train) * job.outputs > LONG_ROUND else PERIOD
 
 
-@dataclass(frozen=True)
-class CatBoost:
-    """A fitted booster.
-
-    Attributes:
-        content: the model in CatBoost's own format.
-        width: number of columns that it reads.
-        outputs: k.
-        kind: of the task.
-    """
-
-    content: bytes
-    width: int
-    outputs: int
-    kind: str
+class CatBoost(NativeBooster):
+    """A fitted booster, in the format of `save_model`."""
 
     @cached_property
-    def _booster(self) -> Any:
+    def booster(self) -> Any:
+        """See :class:`NativeBooster`."""
         import catboost
 
         booster = catboost.CatBoost()
@@ -60,18 +47,10 @@ class CatBoost:
             raise ModelError("the saved CatBoost model does not fit its columns; save it again")
         return booster
 
-    def predict(self, design: Design) -> NDArray[np.float32]:
-        """Probabilities or values, shape (n, k)."""
-        if not len(design):
-            return np.empty((0, self.outputs), np.float32)
+    def scores(self, design: Design) -> NDArray[Any]:
+        """See :class:`NativeBooster`."""
         kind = "RawFormulaVal" if self.kind == "regression" else "Probability"
-        found = self._booster.predict(_pool(design), prediction_type=kind, thread_count=1)
-        return np.asarray(found, np.float32).reshape(len(design), self.outputs)
-
-    def state(self) -> State:
-        """What to save."""
-        settings = {"width": self.width, "outputs": self.outputs, "kind": self.kind}
-        return State(settings, {"model": np.frombuffer(self.content, np.uint8)})
+        return np.asarray(self.booster.predict(_pool(design), prediction_type=kind, thread_count=1))
 
 
 class _Watch:
@@ -139,11 +118,7 @@ def fit(job: Job) -> Fitted:
 
 def restore(state: State) -> CatBoost:
     """What ``state()`` gave."""
-    settings = state.settings
-    content = state.array("model", np.uint8, None).tobytes()
-    learner = CatBoost(content, int(settings["width"]), int(settings["outputs"]), str(settings["kind"]))
-    learner._booster  # noqa: B018, SLF001 (a damaged model is refused now, not at the first prediction)
-    return learner
+    return CatBoost.from_state(state)
 
 
 def _pool(design: Design, part: Part | None = None) -> Any:

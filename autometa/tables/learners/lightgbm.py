@@ -5,7 +5,6 @@ Ke et al. 2017, "LightGBM: a highly efficient gradient boosting decision tree".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autometa.errors import ModelError
-from autometa.tables.learners.boosting import ROUNDS, EarlyStop, blind_rounds, patience
+from autometa.tables.learners.boosting import ROUNDS, EarlyStop, NativeBooster, blind_rounds, patience
 from autometa.tables.learners.contract import Fitted, Job, Part
 from autometa.tables.preprocess import Design
 from autometa.tables.state import State
@@ -22,47 +21,26 @@ _OBJECTIVES = {"binary": "binary", "multiclass": "multiclass", "regression": "re
 _METRICS = {"binary": "binary_logloss", "multiclass": "multi_logloss", "regression": "rmse"}
 
 
-@dataclass(frozen=True)
-class LightGBM:
-    """A fitted booster.
-
-    Attributes:
-        text: the model in LightGBM's own format.
-        width: number of columns that it reads.
-        outputs: k.
-        kind: of the task.
-    """
-
-    text: str
-    width: int
-    outputs: int
-    kind: str
+class LightGBM(NativeBooster):
+    """A fitted booster, in the format of `model_to_string`."""
 
     @cached_property
-    def _booster(self) -> Any:
+    def booster(self) -> Any:
+        """See :class:`NativeBooster`."""
         import lightgbm
 
         try:
-            booster = lightgbm.Booster(model_str=self.text)
+            booster = lightgbm.Booster(model_str=self.content.decode())
         except (lightgbm.basic.LightGBMError, UnicodeError, ValueError) as error:
             raise ModelError(f"the saved LightGBM model cannot be read ({error}); save it again") from error
         if booster.num_feature() != self.width:
             raise ModelError("the saved LightGBM model does not fit its columns; save it again")
         return booster
 
-    def predict(self, design: Design) -> NDArray[np.float32]:
-        """Probabilities or values, shape (n, k)."""
-        if not len(design):
-            return np.empty((0, self.outputs), np.float32)
-        found = self._booster.predict(_matrix(design), num_threads=1)
-        if self.kind == "binary":
-            found = np.column_stack([1 - found, found])
-        return np.asarray(found, np.float32).reshape(len(design), self.outputs)
-
-    def state(self) -> State:
-        """What to save."""
-        settings = {"width": self.width, "outputs": self.outputs, "kind": self.kind}
-        return State(settings, {"model": np.frombuffer(self.text.encode(), np.uint8)})
+    def scores(self, design: Design) -> NDArray[Any]:
+        """See :class:`NativeBooster`."""
+        found = self.booster.predict(_matrix(design), num_threads=1)
+        return np.column_stack([1 - found, found]) if self.kind == "binary" else np.asarray(found)
 
 
 def fit(job: Job) -> Fitted:
@@ -103,18 +81,14 @@ def fit(job: Job) -> Fitted:
         loss = booster.eval_valid()[0][2] if len(job.valid) else None
         if stop.after(loss) or finished:
             break
-    text = booster.model_to_string(num_iteration=stop.best_rounds)
-    learner = LightGBM(text, job.train.design.width, job.outputs, job.kind)
+    content = booster.model_to_string(num_iteration=stop.best_rounds).encode()
+    learner = LightGBM(content, job.train.design.width, job.outputs, job.kind)
     return Fitted(learner, tuple(stop.curve), stop.by_clock)
 
 
 def restore(state: State) -> LightGBM:
     """What ``state()`` gave."""
-    settings = state.settings
-    text = state.array("model", np.uint8, None).tobytes().decode()
-    learner = LightGBM(text, int(settings["width"]), int(settings["outputs"]), str(settings["kind"]))
-    learner._booster  # noqa: B018, SLF001 (a damaged model is refused now, not at the first prediction)
-    return learner
+    return LightGBM.from_state(state)
 
 
 def _matrix(design: Design) -> NDArray[np.float32]:

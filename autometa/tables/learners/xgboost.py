@@ -6,7 +6,6 @@ Chen and Guestrin 2016, "XGBoost: a scalable tree boosting system".
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autometa.errors import MissingExtraError, ModelError
-from autometa.tables.learners.boosting import ROUNDS, EarlyStop, blind_rounds, patience
+from autometa.tables.learners.boosting import ROUNDS, EarlyStop, NativeBooster, blind_rounds, patience
 from autometa.tables.learners.contract import Fitted, Job, Part
 from autometa.tables.preprocess import Design
 from autometa.tables.state import State
@@ -33,24 +32,12 @@ def _library() -> Any:
     return xgboost
 
 
-@dataclass(frozen=True)
-class XGBoost:
-    """A fitted booster.
-
-    Attributes:
-        content: the model in XGBoost's own format.
-        width: number of columns that it reads.
-        outputs: k.
-        kind: of the task.
-    """
-
-    content: bytes
-    width: int
-    outputs: int
-    kind: str
+class XGBoost(NativeBooster):
+    """A fitted booster, in the format of `save_raw("json")`."""
 
     @cached_property
-    def _booster(self) -> Any:
+    def booster(self) -> Any:
+        """See :class:`NativeBooster`."""
         xgboost = _library()
         booster = xgboost.Booster({"nthread": 1})
         try:
@@ -63,19 +50,10 @@ class XGBoost:
             raise ModelError("the saved XGBoost model does not fit its columns; save it again")
         return booster
 
-    def predict(self, design: Design) -> NDArray[np.float32]:
-        """Probabilities or values, shape (n, k)."""
-        if not len(design):
-            return np.empty((0, self.outputs), np.float32)
-        found = self._booster.predict(_matrix(design, threads=1), validate_features=False)
-        if self.kind == "binary":
-            found = np.column_stack([1 - found, found])
-        return np.asarray(found, np.float32).reshape(len(design), self.outputs)
-
-    def state(self) -> State:
-        """What to save."""
-        settings = {"width": self.width, "outputs": self.outputs, "kind": self.kind}
-        return State(settings, {"model": np.frombuffer(self.content, np.uint8)})
+    def scores(self, design: Design) -> NDArray[Any]:
+        """See :class:`NativeBooster`."""
+        found = self.booster.predict(_matrix(design, threads=1), validate_features=False)
+        return np.column_stack([1 - found, found]) if self.kind == "binary" else np.asarray(found)
 
 
 def fit(job: Job) -> Fitted:
@@ -118,11 +96,7 @@ def fit(job: Job) -> Fitted:
 
 def restore(state: State) -> XGBoost:
     """What ``state()`` gave."""
-    settings = state.settings
-    content = state.array("model", np.uint8, None).tobytes()
-    learner = XGBoost(content, int(settings["width"]), int(settings["outputs"]), str(settings["kind"]))
-    learner._booster  # noqa: B018, SLF001 (a damaged model is refused now, not at the first prediction)
-    return learner
+    return XGBoost.from_state(state)
 
 
 def _matrix(design: Design, part: Part | None = None, *, threads: int) -> Any:
