@@ -180,10 +180,11 @@ class Space:
 
     def active(self, config: Config) -> Iterator[Parameter]:
         """The parameters that are active given the values of their parents in ``config``."""
-        alive: set[str] = set()
+        known: dict[str, Value] = {}  # values of active parameters only: an inactive parent activates nothing
         for p in self.parameters:
-            if p.when is None or (p.when[0] in alive and config.get(p.when[0]) in p.when[1]):
-                alive.add(p.name)
+            if _is_active(p, known):
+                if p.name in config:
+                    known[p.name] = config[p.name]
                 yield p
 
     def check(self, config: Config) -> None:
@@ -210,7 +211,7 @@ class Space:
         """The config that takes ``values`` where they are active and defaults elsewhere."""
         config: dict[str, Value] = {}
         for p in self.parameters:
-            if p.when is None or (p.when[0] in config and config[p.when[0]] in p.when[1]):
+            if _is_active(p, config):
                 config[p.name] = values.get(p.name, p.default)
         return config
 
@@ -218,7 +219,7 @@ class Space:
         """The nearest config of this space: numbers clipped into range; None if a choice is not offered."""
         config: dict[str, Value] = {}
         for p in self.parameters:
-            if p.when is not None and config.get(p.when[0]) not in p.when[1]:
+            if not _is_active(p, config):
                 continue
             value = values.get(p.name, p.default)
             if not p.holds(value):
@@ -253,7 +254,7 @@ class Space:
         """The config at a place in the unit cube; coordinates of inactive parameters are not read."""
         config: dict[str, Value] = {}
         for p, u in zip(self.parameters, unit, strict=True):
-            if p.when is None or (p.when[0] in config and config[p.when[0]] in p.when[1]):
+            if _is_active(p, config):
                 config[p.name] = p.default if math.isnan(u) else p.from_unit(float(u))
         return config
 
@@ -267,7 +268,7 @@ class Space:
         """Ask an Optuna trial for each active parameter in turn."""
         config: dict[str, Value] = {}
         for p in self.parameters:
-            if p.when is not None and config.get(p.when[0]) not in p.when[1]:
+            if not _is_active(p, config):
                 continue
             if isinstance(p, Float):
                 config[p.name] = p.tidy(trial.suggest_float(p.name, p.low, p.high, log=p.log))
@@ -290,6 +291,11 @@ class Space:
             else:
                 result[p.name] = od.CategoricalDistribution(p.choices)
         return result
+
+
+def _is_active(p: Parameter, config: Config) -> bool:
+    """Whether a parameter is active, given the active values of those before it."""
+    return p.when is None or (p.when[0] in config and config[p.when[0]] in p.when[1])
 
 
 def shipped_spaces() -> list[str]:

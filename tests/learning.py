@@ -5,18 +5,8 @@ import numpy as np
 from autometa.space import Space
 from autometa.tables.table import Features, Table
 
-ALGORITHMS = (
-    "lightgbm",
-    "catboost",
-    "xgboost",
-    "extra_trees",
-    "random_forest",
-    "linear",
-    "nearest_neighbours",
-    "network",
-    "tabm",
-)
 SPACE = Space.load("tabular")
+ALGORITHMS = SPACE["algorithm"].choices
 # Narrow networks: a test asks whether it works, not how well.
 SMALL = {"network_width": 32, "network_blocks": 1, "tabm_ensemble_width": 4}
 

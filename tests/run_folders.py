@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from autometa.search.evidence import collect_evidence, describe_data
+from autometa.search.describe import describe_data
+from autometa.search.evidence import collect_evidence
 from autometa.search.run_folder import RunFolder
 from autometa.space import Space
 from autometa.tables.metrics import resolve_metric

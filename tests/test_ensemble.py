@@ -54,7 +54,7 @@ def test_compact_forms_agree_with_the_metric(name):
     p = rng.random((4, 300))
     predictions = np.stack([1 - p, p], axis=2)
     metric = resolve_metric(name, "binary")
-    view = _View(predictions, target, metric, weights)
+    view = _View.of(predictions, target, metric, weights)
     for i in range(4):
         alone = np.eye(4)[i]
         assert view.measured(alone) == pytest.approx(metric.loss(target, predictions[i], weights))

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from run_folders import Data, make_data
 
-from autometa.search.evidence import collect_evidence, describe_data, plain
-from autometa.search.importance import origins_of
+from autometa.search.describe import describe_data
+from autometa.search.evidence import collect_evidence, plain
 from autometa.search.relation import binned, common_levels, correlation_ratio
 from autometa.tables.metrics import resolve_metric
 from autometa.tables.schema import Schema
@@ -157,7 +157,7 @@ def test_encoded_columns_lead_back_to_original_ones() -> None:
     days = pd.date_range("2020-01-01", periods=60).strftime("%Y-%m-%d")
     frame = pd.DataFrame({"when": days, "size": np.linspace(0, 1, 60), "kind": ["a", "b"] * 30})
     schema, _ = Schema.fit(frame, exclude=set())
-    origins = origins_of(schema)
+    origins = schema.number_origins
     assert set(origins) == set(schema.number_names)
     assert set(origins.values()) == {"when", "size"}
 

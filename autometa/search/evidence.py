@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autometa.search.describe import describe_data
 from autometa.search.importance import permutation_importance
 
 if TYPE_CHECKING:
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
     from autometa.tables.metrics import Metric
     from autometa.tables.table import Features, Table
-
-__all__ = ["collect_evidence", "describe_data"]
 
 MOST_ROWS = 200_000
 MOST_CLASSES = 20  # in the confusion matrix; the others count as one

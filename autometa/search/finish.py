@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from autometa.errors import InputError, RunError
 from autometa.search.evidence import collect_evidence
-from autometa.search.importance import origins_of
 from autometa.search.report import write_report
 from autometa.tables.findings import listed
 from autometa.tables.leaks import shared_rows
@@ -71,7 +70,7 @@ def _report(run: Run, model: Model) -> None:
         run.metric,
         seconds=EVIDENCE_SECONDS if math.isinf(left) else max(0.0, left),
         seed=run.settings.seed,
-        origins=origins_of(run.schema),
+        origins=run.schema.number_origins,
     )
     run.folder.write_json(run.folder.evidence, evidence | {"data": run.content["data"]})
     write_report(run.folder)
@@ -85,8 +84,8 @@ def _test_score(run: Run, model: Model) -> float | None:
     if name not in frame:
         raise InputError(f"--test must hold the target {name!r}; it has {listed(frame.columns)}")
     target = run.codec.encode_known(frame[name])
-    predictions, findings = model.predict_raw(frame[target.known])
-    features, _ = model.schema.encode(frame[target.known])
+    features, findings = model.schema.encode(frame[target.known])
+    predictions = model.predict_features(features)
     for finding in (*target.findings, *findings, *shared_rows(run.table.features, features)):
         run.watcher.warn(finding)
     known = target.values[target.known]

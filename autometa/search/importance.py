@@ -20,7 +20,6 @@ from autometa.tables.table import Features, Table
 
 if TYPE_CHECKING:
     from autometa.tables.metrics import Metric
-    from autometa.tables.schema import Schema
 
 Predict = Callable[[Features], NDArray[np.floating]]
 
@@ -42,12 +41,6 @@ class _Group:
     name: str
     numbers: list[int]
     categories: list[int]
-
-
-def origins_of(schema: Schema) -> dict[str, str]:
-    """The original column of each number column; a category column is one."""
-    columns = [column.name for column in schema.columns for _ in column.number_names]
-    return dict(zip(schema.number_names, columns, strict=True))
 
 
 def permutation_importance(

@@ -167,10 +167,13 @@ class Search:
         elif self._schedule.pauses(self._board, record):
             record.stage = "paused"
 
-    def _finish(self, record: TrialRecord) -> None:
+    def _store(self, record: TrialRecord) -> None:
         record.elapsed = self._clock.elapsed
         self._journal.finish(record)
         self._dirty = True
+
+    def _finish(self, record: TrialRecord) -> None:
+        self._store(record)
         if record.stage == "failed":
             self._drop(record)
         else:
@@ -219,7 +222,6 @@ class Search:
                     record.error = f"out of time after {record.depth} of {record.first_folds} folds"
                 else:
                     record.stage, record.error = "failed", "out of time before its first fold"
-                record.elapsed = self._clock.elapsed
-                self._journal.finish(record)
+                self._store(record)
         self._dirty = True
         self.keep_best(at_once=True)

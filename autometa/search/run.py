@@ -15,6 +15,7 @@ from autometa import __version__
 from autometa.errors import RunError
 from autometa.search.best import BestSoFar
 from autometa.search.clock import Clock
+from autometa.search.display import QuietDisplay
 from autometa.search.journal import Journal
 from autometa.search.last_resort import last_resort
 from autometa.search.loop import Executor, Search
@@ -34,6 +35,7 @@ from autometa.tables.schema import Schema
 from autometa.tables.splits import Folds
 from autometa.tables.table import Table
 from autometa.tables.target import TargetCodec
+from autometa.tables.whole_files import write_whole
 from autometa.task import Task
 
 if TYPE_CHECKING:
@@ -41,26 +43,11 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from autometa.tables.findings import Finding
+    from autometa.space import Space
+
 
 FINISHING = 3.5  # seconds that the last ensemble, its files and the report are expected to take
 PACKAGES = ("torch", "optuna", "scikit-learn", "pandas", "numpy", "lightgbm", "catboost", "xgboost-cpu")
-
-
-class Silent:
-    """A watcher that shows nothing."""
-
-    def update(self, status: Status) -> None:
-        """Show nothing."""
-
-    def say(self, message: str) -> None:
-        """Show nothing."""
-
-    def warn(self, finding: Finding) -> None:
-        """Show nothing."""
-
-    def close(self) -> None:
-        """Nothing to close."""
 
 
 def start(
@@ -81,7 +68,7 @@ def start(
     """
     make_policy(settings.policy)
     folder = RunFolder.create(path)
-    watcher = watcher or Silent()
+    watcher = watcher or QuietDisplay()
     runner = executor or _local_executor(settings.workers)
     try:
         try:
@@ -107,7 +94,7 @@ def go_on(path: Path, *, started: float, watcher: Watcher | None) -> None:
     """
     folder = RunFolder.open(path)
     folder.lock()
-    watcher = watcher or Silent()
+    watcher = watcher or QuietDisplay()
     try:
         if not folder.work.exists():
             if not folder.metrics.exists():
@@ -146,22 +133,22 @@ class Run:
     def __init__(
         self,
         folder: RunFolder,
-        settings: Settings,
         content: dict[str, Any],
         table: Table,
         folds: Folds,
+        space: Space,
         clock: Clock,
         executor: Executor,
         watcher: Watcher,
     ) -> None:
-        self.folder, self.settings, self.content = folder, settings, content
-        self.table, self.folds, self.clock = table, folds, clock
+        self.folder, self.content = folder, content
+        self.settings = settings = Settings(**content["settings"])
+        self.table, self.folds, self.space, self.clock = table, folds, space, clock
         self.executor, self.watcher = executor, watcher
         self.schema = Schema.from_json(content["schema"])
         self.codec = TargetCodec.from_json(content["target"])
         self.metric: Metric = resolve_metric(content["metric"], table.kind)
         self.plan = Plan(**content["plan"])
-        self.space = usable_space(settings.space, kind=table.kind)
         self.journal = Journal(folder.journal, self.space, first_folds=self.plan.folds)
         records, before = self.journal.read()
         clock.before = before
@@ -181,6 +168,7 @@ class Run:
         watcher: Watcher,
     ) -> Run:
         """Write what the workers and a later resume need, then the run itself."""
+        space = usable_space(settings.space, kind=data.table.kind)
         data.table.save(folder.work / "table")
         data.folds.save(folder.work / "folds")
         content = {
@@ -202,7 +190,6 @@ class Run:
             "plan": asdict(data.plan),
             "versions": _versions(),
         }
-        usable_space(settings.space, kind=data.table.kind)
         folder.write_run(content)
         watcher.say(
             f"{settings.data}: {data.rows_total:,} rows, predicting {data.target!r} "
@@ -210,7 +197,7 @@ class Run:
         )
         for finding in data.findings:
             watcher.warn(finding)
-        return cls(folder, settings, content, data.table, data.folds, clock, executor, watcher)
+        return cls(folder, content, data.table, data.folds, space, clock, executor, watcher)
 
     @classmethod
     def reopen(
@@ -229,7 +216,8 @@ class Run:
             executor.stop()
             raise RunError(f"{folder.work} is damaged ({error}); start a new search") from error
         clock = Clock(settings.time_limit, started)
-        run = cls(folder, settings, content, table, folds, clock, executor, watcher)
+        space = usable_space(settings.space, kind=table.kind)
+        run = cls(folder, content, table, folds, space, clock, executor, watcher)
         done = sum(r.stage != "running" for r in run.board.records)
         watcher.say(f"going on after {done} finished trials and {clock.before:.0f} s")
         return run
@@ -262,7 +250,7 @@ class Run:
             best=self.best,
             write=self.write,
             clock=self.clock,
-            reserve=lambda: self.finishing + self.refitting,
+            reserve=lambda: self.reserve,
             job=self.job,
             constant=self._constant_losses(),
             rows_per_fold=len(self.folds.pair(0)[1]),
@@ -278,7 +266,7 @@ class Run:
             assert settings.trials is not None
             return ByCount(trials=settings.trials, workers=settings.workers, propose=propose)
         return ByClock(
-            left=lambda: max(0.0, self.clock.left - self.finishing - self.refitting),
+            left=lambda: max(0.0, self.clock.left - self.reserve),
             limit=settings.time_limit,
             slots=self.executor.slots,
             trials=settings.trials,
@@ -319,6 +307,11 @@ class Run:
         """Seconds to keep for the last steps."""
         return FINISHING + 1.5 * self.best.seconds
 
+    @property
+    def reserve(self) -> float:
+        """Seconds to keep for all that comes after the search."""
+        return self.finishing + self.refitting
+
     def write(self, *, test_score: float | None = None) -> None:
         """Write the model, the leaderboard and the metrics as they are now."""
         best = self.best.best
@@ -333,7 +326,7 @@ class Run:
         """Write leaderboard.csv and metrics.json."""
         best = self.best.best
         members = dict(best.members) if best else {}
-        self.folder.write_text(self.folder.leaderboard, leaderboard_csv(self.board.records, members, self.metric))
+        write_whole(self.folder.leaderboard, leaderboard_csv(self.board.records, members, self.metric))
         self.folder.write_json(
             self.folder.metrics,
             metrics_json(

@@ -21,6 +21,7 @@ import time
 from typing import IO, TYPE_CHECKING, Any
 
 from autometa.errors import RunError
+from autometa.tables.whole_files import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,18 +146,9 @@ class RunFolder:
             self._lock.close()
             self._lock = None
 
-    def write_text(self, path: Path, text: str) -> None:
-        """Write a file so that a reader sees the old content or the new, never a part."""
-        beside = path.with_name(path.name + ".tmp")
-        with beside.open("w", encoding="utf-8") as handle:
-            handle.write(text)
-            handle.flush()
-            os.fsync(handle.fileno())
-        beside.replace(path)
-
     def write_json(self, path: Path, content: dict[str, Any]) -> None:
         """Write a JSON file, atomically."""
-        self.write_text(path, json.dumps(content, indent=1) + "\n")
+        write_whole(path, json.dumps(content, indent=1) + "\n")
 
     def trial(self, number: int) -> Path:
         """Where the fold models and predictions of a trial are while the search runs."""

@@ -8,18 +8,18 @@ clearly better on rows that took no part in choosing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from autometa.tables.metrics import Metric
 
 Floats = NDArray[np.floating]
-Loss = Callable[[Floats], float]
 
 STEPS = 25
 PATIENCE = 4  # steps without gain
@@ -67,7 +67,7 @@ def blend(
         return Blend(np.ones(1), metric.loss(target, predictions[0], weights), "single")
     rng = np.random.default_rng(seed)
     part_of_row = rng.permutation(rows) % PARTS
-    view = _View(predictions, target, metric, weights)
+    view = _View.of(predictions, target, metric, weights)
     losses = np.array([view.single(i) for i in range(members)])
     if not np.isfinite(losses).any():
         return Blend(np.full(members, 1 / members), np.nan, "equal")
@@ -88,8 +88,7 @@ def blend(
     name = _clear_winner({name: np.array(x) for name, x in nested.items()})
     chosen = rules[name](view)
     chosen[chosen < LEAST_WEIGHT] = 0.0
-    with np.errstate(invalid="ignore"):
-        known = np.array(shown[name])[np.isfinite(shown[name])]
+    known = np.array(shown[name])[np.isfinite(shown[name])]
     return Blend(chosen / chosen.sum(), float(known.mean()) if len(known) else float(np.nanmin(losses)), name)
 
 
@@ -167,55 +166,74 @@ def _equal(view: _View) -> NDArray[np.float64]:
     return best[1]
 
 
+@dataclass(frozen=True)
 class _View:
     """Predictions in the smallest form the metric can be computed from, for some of the rows.
 
     Log-loss needs only the probability of the true class, two-class metrics only that of the
     second class: an array of shape (m, n) instead of (m, n, c).
+
+    Attributes:
+        compact: shape (m, n), or (m, n, outputs) in full.
+        target: shape (n,).
+        metric: whose loss it is.
+        weights: sample weights, shape (n,), or None.
+        form: which probability a compact prediction is: "true", "second", or all in "full".
+        rivals: classes besides the true one, for "true".
     """
 
-    def __init__(
-        self,
+    compact: Floats
+    target: NDArray[np.generic]
+    metric: Metric
+    weights: NDArray[np.float64] | None
+    form: Literal["true", "second", "full"] = "full"
+    rivals: int = 1
+
+    @classmethod
+    def of(
+        cls,
         predictions: Floats,
         target: NDArray[np.generic],
         metric: Metric,
         weights: NDArray[np.float64] | None,
-    ) -> None:
-        self.members, self._rivals = len(predictions), 1
-        self.size = len(target)
-        self._metric, self._target, self._weights = metric, target, weights
+    ) -> _View:
+        """The smallest form of predictions of shape (m, n, outputs)."""
         outputs = predictions.shape[2]
         if outputs > 1 and metric.name == "log_loss":
-            self.compact = predictions[:, np.arange(len(target)), target]
-            self._form, self._rivals = "true", outputs - 1
-        elif outputs == 2:
-            self.compact, self._form = predictions[:, :, 1], "second"
-        else:
-            self.compact, self._form = predictions, "full"
+            right = predictions[:, np.arange(len(target)), target]
+            return cls(right, target, metric, weights, "true", outputs - 1)
+        if outputs == 2:
+            return cls(predictions[:, :, 1], target, metric, weights, "second")
+        return cls(predictions, target, metric, weights)
+
+    @property
+    def members(self) -> int:
+        """How many they are, m."""
+        return len(self.compact)
+
+    @property
+    def size(self) -> int:
+        """How many rows they are of, n."""
+        return len(self.target)
 
     def rows(self, chosen: NDArray[np.bool_]) -> _View:
         """The same for the chosen rows."""
-        part = object.__new__(_View)
-        part.members, part._metric, part._form = self.members, self._metric, self._form
-        part._rivals = self._rivals
-        part.compact, part._target = self.compact[:, chosen], self._target[chosen]
-        part.size = len(part._target)
-        part._weights = None if self._weights is None else self._weights[chosen]
-        return part
+        weights = None if self.weights is None else self.weights[chosen]
+        return replace(self, compact=self.compact[:, chosen], target=self.target[chosen], weights=weights)
 
     def loss(self, prediction: Floats) -> float:
         """Loss of one prediction in compact form."""
-        if self._form == "true":
+        if self.form == "true":
             # One row more that is wrong (as in Platt 1999): without it, the most overconfident member wins
             # wherever nearly every row is right.
             doubt = 1 / (len(prediction) + 2)
             right = np.clip(prediction, 1e-15, 1.0)
-            wrong = np.clip(1 - right, 1e-15, 1.0) / self._rivals
+            wrong = np.clip(1 - right, 1e-15, 1.0) / self.rivals
             terms = -(1 - doubt) * np.log(right) - doubt * np.log(wrong)
-            return float(np.average(terms, weights=self._weights))
-        if self._form == "second":
+            return float(np.average(terms, weights=self.weights))
+        if self.form == "second":
             prediction = np.stack([1 - prediction, prediction], axis=1)
-        return self._metric.loss(self._target, prediction, self._weights)
+        return self.metric.loss(self.target, prediction, self.weights)
 
     def single(self, member: int) -> float:
         """Loss of one member."""
@@ -228,10 +246,10 @@ class _View:
 
     def measured(self, w: NDArray[np.float64]) -> float:
         """The metric's own loss of a weighted mean, without the row more that :meth:`loss` adds."""
-        if self._form != "true":
+        if self.form != "true":
             return self.blended(w)
         right = np.clip(np.tensordot(w, self.compact, axes=1), 1e-15, 1.0)
-        return float(np.average(-np.log(right), weights=self._weights))
+        return float(np.average(-np.log(right), weights=self.weights))
 
     def ranked(self) -> NDArray[np.intp]:
         """Members from best to worst; undefined losses last."""

@@ -25,6 +25,7 @@ from autometa.tables.calibration import Touch
 from autometa.tables.fold_model import FoldModel
 from autometa.tables.schema import Schema
 from autometa.tables.target import TargetCodec
+from autometa.tables.whole_files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,6 +91,13 @@ class Model:
 
     def predict_features(self, features: Features) -> NDArray[np.floating]:
         """Calibrated probabilities (n, c), or values (n, 1), of encoded rows."""
+        if len(features) <= CHUNK:
+            return self._predict(features)
+        starts = range(0, len(features), CHUNK)
+        chunks = (np.arange(start, min(start + CHUNK, len(features))) for start in starts)
+        return np.concatenate([self._predict(features.take(rows)) for rows in chunks])
+
+    def _predict(self, features: Features) -> NDArray[np.floating]:
         blend: NDArray[np.floating] | None = None
         for member, folds in zip(self.members, self._fitted, strict=True):
             for fold in folds:
@@ -108,7 +116,7 @@ class Model:
         for start in range(0, max(1, len(frame)), CHUNK):
             features, found = self.schema.encode(frame.iloc[start : start + CHUNK])
             findings.update({(f.code, f.columns): f for f in found})
-            parts.append(self.predict_features(features))
+            parts.append(self._predict(features))
         return np.concatenate(parts), list(findings.values())
 
     def labels(self, predictions: NDArray[np.floating]) -> NDArray[np.generic]:
@@ -139,12 +147,7 @@ class Model:
             "members": [vars(m) for m in self.members],
             "touch": vars(self.touch),
         }
-        beside = self.folder / "model.json.tmp"
-        with beside.open("w", encoding="utf-8") as handle:
-            json.dump(content, handle)
-            handle.flush()
-            os.fsync(handle.fileno())
-        beside.replace(self.folder / "model.json")
+        write_whole(self.folder / "model.json", json.dumps(content))
         _drop_unneeded(self.folder / "members", {self.folder / n for n in needed})
 
     @classmethod

@@ -98,11 +98,15 @@ class Schema:
         return tuple(c.name for c in self.columns if c.role == "category")
 
     @property
+    def number_origins(self) -> dict[str, str]:
+        """The column that each number feature is made of, by the feature's name."""
+        made_of = [column.name for column in self.columns for _ in column.number_names]
+        return dict(zip(self.number_names, made_of, strict=True))
+
+    @property
     def origins(self) -> dict[str, str]:
         """The column that each feature is made of, by the feature's name."""
-        made_of = [column.name for column in self.columns for _ in column.number_names]
-        numbers = zip(self.number_names, made_of, strict=True)
-        return dict(numbers) | {name: name for name in self.category_names}
+        return self.number_origins | {name: name for name in self.category_names}
 
     def encode(self, frame: pd.DataFrame) -> tuple[Features, list[Finding]]:
         """Rows as features.

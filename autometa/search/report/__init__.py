@@ -13,6 +13,7 @@ from markupsafe import Markup
 from autometa.search.report.reading import read_run
 from autometa.search.report.view import page
 from autometa.search.run_folder import RunFolder
+from autometa.tables.whole_files import write_whole
 
 __all__ = ["write_report"]
 
@@ -33,7 +34,7 @@ def write_report(folder: RunFolder) -> Path:
         script_hash=f"sha256-{digest}",
         **page(read_run(folder)),
     )
-    folder.write_text(folder.report, html)
+    write_whole(folder.report, html)
     return folder.report
 
 
