@@ -1,7 +1,7 @@
 """Fitting the best models again on more rows than the search looked at.
 
 Only for tables that were searched on a sample: on smaller ones the models of all folds are blended,
-which is as good as a refit or better and costs nothing (docs/experiments.md). A refit is validated on
+which costs nothing, as they are there already. A refit is validated on
 the rows of fold 0, as before, so the ensemble's weights are chosen anew on equal terms.
 """
 
