@@ -256,8 +256,8 @@ def _errors(*, debug: bool) -> Iterator[None]:
         yield
     except typer.Exit:
         raise
-    except KeyboardInterrupt:
-        _say("stopped; the best model so far is kept, `autometa resume RUN` goes on")
+    except KeyboardInterrupt as stop:
+        _say(str(stop) or "stopped")
         raise typer.Exit(130) from None
     except BrokenPipeError:
         raise typer.Exit(1) from None

@@ -12,6 +12,7 @@ from autometa.task import Task
 
 SPACE = Space.load("tabular")
 FOLDS = 3
+SECONDS = {"catboost": 20.0, "linear": 5.0}  # of a fold
 
 
 def loss_of(config, fold):
@@ -117,6 +118,59 @@ def test_by_clock_nothing_is_started_that_cannot_end():
     names = list(SPACE["algorithm"].choices)
     records = [a_record(i, a, 30.0, folds=FOLDS, stage="complete") for i, a in enumerate(names)]
     assert by_clock(10.0).next(Board(records, FOLDS, 1, set(), [])) is None
+
+
+def offers(*algorithms):
+    """Proposes one algorithm after the other, the ones that were set aside counted."""
+
+    def propose(finished, unfinished):
+        number = len(finished) + len(unfinished)
+        config = SPACE.complete({"algorithm": algorithms[(number - 2) % len(algorithms)]})
+        return TrialRecord(number, config, "test", FOLDS)
+
+    return propose
+
+
+@pytest.mark.parametrize(
+    ("left", "started"),
+    [
+        (100.0, "catboost"),  # all folds of the first
+        (30.0, "linear"),  # all folds of the second rather than one of the first
+        (3.0, None),
+    ],
+)
+def test_by_clock_a_cheaper_proposal_is_taken_where_the_first_cannot_end(left, started):
+    records = [a_record(i, a, s, folds=FOLDS, stage="complete") for i, (a, s) in enumerate(SECONDS.items())]
+    board = Board(records, FOLDS, 1, set(), [])
+    schedule = ByClock(left=lambda: left, limit=100.0, slots=2, trials=None, propose=offers("catboost", "linear"))
+    step = schedule.next(board)
+    assert (step and step.record.algorithm) == started
+    if step is not None:
+        assert step.record.number == len(records)
+
+
+def test_by_clock_one_fold_is_better_than_none():
+    records = [a_record(i, a, s, folds=FOLDS, stage="complete") for i, (a, s) in enumerate(SECONDS.items())]
+    schedule = ByClock(left=lambda: 25.0, limit=100.0, slots=2, trials=None, propose=offers("catboost"))
+    assert schedule.next(Board(records, FOLDS, 1, set(), [])).record.algorithm == "catboost"
+
+
+def test_by_clock_what_was_too_dear_is_not_asked_for_again_until_a_fit_has_ended():
+    asked = []
+
+    def propose(finished, unfinished):
+        asked.append(len(finished))
+        return offers("catboost")(finished, unfinished)
+
+    board = Board([a_record(0, "catboost", 20.0, folds=1)], FOLDS, 1, {(0, 1), (0, 2)}, [])
+    schedule = ByClock(left=lambda: 5.0, limit=100.0, slots=2, trials=None, propose=propose)
+    assert schedule.next(board) is None
+    once = len(asked)
+    assert schedule.next(board) is None
+    assert len(asked) == once > 0
+    board.records[0].folds[1] = FoldScore(0.1, 20.0)
+    schedule.next(board)
+    assert len(asked) > once
 
 
 def test_by_clock_members_are_refined_when_there_are_repeats():

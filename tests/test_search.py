@@ -152,6 +152,61 @@ def test_a_run_goes_on_where_it_was_killed(tmp_path, quick, monkeypatch, fits):
     pd.testing.assert_frame_equal(resume(cut).leaderboard, before)
 
 
+class Counting(InlineExecutor):
+    """Counts the trials on disk whenever a fit ends."""
+
+    def __init__(self):
+        super().__init__()
+        self.counts = []
+
+    def submit(self, job):
+        super().submit(job)
+        self.counts.append(len(list((Path(job.work) / "trials").glob("0*"))))
+
+
+def test_only_the_better_trials_stay_on_disk_whenever_the_ensemble_is_made(tmp_path, quick, monkeypatch):
+    monkeypatch.setattr("autometa.search.loop.KEPT", 3)
+    settings = {"trials": 10, "space": quick, "seed": 1, "workers": 1, "memory": "8G"}
+    found = []
+    for name, pause in (("often", 0.0), ("once", 1e9)):
+        monkeypatch.setattr("autometa.search.loop.PAUSE", pause)
+        executor = Counting()
+        found.append(search(classification(), out=tmp_path / name, executor=executor, **settings))
+        assert max(executor.counts) == 4  # three and the one at work
+    pd.testing.assert_frame_equal(*(timeless(f.leaderboard) for f in found))
+    board = found[0].leaderboard
+    assert set(board.trial[board.weight > 0]) <= set(board.trial)
+    assert (board.weight > 0).sum() <= 3
+
+
+def test_the_scores_over_time_outlive_a_kill(tmp_path, quick, monkeypatch):
+    settings = {"trials": 6, "space": quick, "seed": 1, "workers": 1, "memory": "8G"}
+    with pytest.raises(Killed):
+        search(classification(), out=tmp_path / "run", executor=KilledAfter(12), **settings)
+    before = json.loads((tmp_path / "run" / "metrics.json").read_text())["history"]
+    monkeypatch.setattr("autometa.search.run._local_executor", lambda _: InlineExecutor())
+    from autometa.search.api import resume
+
+    after = resume(tmp_path / "run").metrics["history"]
+    assert before
+    assert after[: len(before)] == before
+
+
+class Interrupted(InlineExecutor):
+    """The user presses Ctrl-C in the middle of a fit."""
+
+    def submit(self, job):
+        if job.trial == 2:
+            raise KeyboardInterrupt
+        super().submit(job)
+
+
+def test_an_interrupt_tells_how_to_go_on(tmp_path, quick):
+    settings = {"trials": 6, "space": quick, "seed": 1, "workers": 1, "memory": "8G"}
+    with pytest.raises(KeyboardInterrupt, match=f"autometa resume {tmp_path / 'run'}"):
+        search(classification(), out=tmp_path / "run", executor=Interrupted(), **settings)
+
+
 def test_a_model_can_be_used_while_the_search_goes_on(tmp_path, quick):
     settings = {"trials": 6, "space": quick, "seed": 1, "workers": 1, "memory": "8G"}
     with pytest.raises(Killed):
@@ -160,10 +215,13 @@ def test_a_model_can_be_used_while_the_search_goes_on(tmp_path, quick):
 
 
 def test_what_is_refused_leaves_nothing_behind(tmp_path, quick):
+    (tmp_path / "mine").mkdir()
     for options in ({"target": "labell"}, {"metric": "rmse"}, {"policy": "oracle"}, {"space": "x"}):
-        with pytest.raises(ValueError, match=r"."):
-            run(classification(), tmp_path / "run", quick, **options)
-        assert not (tmp_path / "run").exists()
+        for out in ("new/deep/run", "mine"):
+            with pytest.raises(ValueError, match=r"."):
+                run(classification(), tmp_path / out, quick, **options)
+        assert [p.name for p in tmp_path.iterdir()] == ["mine"]
+        assert not any((tmp_path / "mine").iterdir())
 
 
 def test_a_run_that_was_never_started_cannot_be_resumed(tmp_path):

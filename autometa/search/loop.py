@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from autometa.search.status import Status, Watcher
 
 TICK = 0.25  # seconds between two looks at the clock
+PAUSE = 1.0  # seconds between two ensembles, at least
 KEPT = 60  # trials whose models stay on disk
 
 
@@ -120,6 +120,7 @@ class Search:
 
     def _take_up(self, record: TrialRecord) -> None:
         """Go on with a trial of an earlier part of the run: what is on disk need not be done again."""
+        record.dropped = record.stage != "running" and not self._folder.trial(record.number).exists()
         for fold in range(self._board.folds * self._board.repeats):
             score = read_score(self._folder.trial(record.number), fold)
             if score is not None:
@@ -180,16 +181,20 @@ class Search:
             self._make_room()
 
     def _make_room(self) -> None:
-        """Only the models of the better trials stay on disk."""
-        over = [r for r in self._board.records if r.stage in ("complete", "pruned") and r.folds]
-        if len(over) > KEPT:
-            members = set(self._board.members)
-            worst = max((r for r in over if r.number not in members), key=lambda r: (r.mean_loss(1), r.number))
-            self._drop(worst)
+        """Only the models of the better trials stay on disk.
+
+        Members of the ensemble are no exception: they were chosen when the clock allowed it, and which trials
+        can be in the last one must not hang on that. Whoever drops the worst each time ends with the best
+        ones, in whatever order they come.
+        """
+        kept = [r for r in self._board.records if r.stage in ("complete", "pruned") and not r.dropped]
+        for record in sorted(kept, key=lambda r: (r.mean_loss(1), r.number))[KEPT:]:
+            self._drop(record)
 
     def _drop(self, record: TrialRecord) -> None:
+        record.dropped = True
         self._best.drop(record.number)
-        shutil.rmtree(self._folder.trial(record.number), ignore_errors=True)
+        self._folder.drop_trial(record.number)
 
     def keep_best(self, *, at_once: bool = False) -> None:
         """Blend anew when there is news, but spend no more than a tenth of the time on it."""
@@ -202,7 +207,7 @@ class Search:
             self._write()
         self._dirty = False  # only now: a write that was interrupted is done again at the end
         spent = time.monotonic() - now
-        self._next_write = time.monotonic() + max(1.0, 10 * spent)
+        self._next_write = time.monotonic() + max(PAUSE, 10 * spent)
 
     def _show(self) -> None:
         running = tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ class Prepared:
         rows_total: rows of the source, those left out included.
         findings: named warnings.
         description: what each column looked like, for the report.
+        reading_seconds: what reading the source took.
     """
 
     table: Table
@@ -54,6 +56,7 @@ class Prepared:
     rows_total: int
     findings: tuple[Finding, ...]
     description: dict[str, Any]
+    reading_seconds: float
 
     @property
     def features(self) -> dict[str, float | str]:
@@ -75,7 +78,9 @@ def prepare(settings: Settings, source: str | Path | pd.DataFrame) -> Prepared:
     Raises:
         InputError: the table or an option cannot be used.
     """
+    began = time.monotonic()
     raw = read_table(source, memory_bytes=settings.memory, seed=settings.seed)
+    reading_seconds = time.monotonic() - began
     frame, findings = raw.frame, list(raw.warnings)
     # The time of a row is known when it is to be predicted, so it stays a feature; these two do not.
     apart = {name for name in (settings.group, settings.weight) if name is not None}
@@ -114,6 +119,7 @@ def prepare(settings: Settings, source: str | Path | pd.DataFrame) -> Prepared:
         plan=replace(plan, folds=folds.k, repeats=folds.repeats),
         rows_total=raw.rows_total,
         findings=tuple(findings),
+        reading_seconds=reading_seconds,
         description=describe_data(frame, target, classes=table.classes, roles=roles, seed=settings.seed),
     )
 

@@ -48,6 +48,7 @@ class TrialRecord:
         refit: index in ``folds`` of a fit on more rows that stands for all others, or None.
         stage: "paused" waits for time to be found; the others are states of a trial.
         error: why it failed or was stopped.
+        dropped: whether its models and predictions are gone from the disk.
     """
 
     number: int
@@ -59,6 +60,7 @@ class TrialRecord:
     error: str = ""
     elapsed: float = math.nan
     refit: int | None = None
+    dropped: bool = False
 
     @property
     def algorithm(self) -> str:

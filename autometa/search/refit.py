@@ -39,7 +39,7 @@ def refit(run: Run) -> None:
     if run.plan.search_rows >= len(run.table) or run.best.best is None:
         return
     run.watcher.update(run.status((), phase="refitting"))
-    seconds = run.clock.left - run.finishing
+    seconds = run.clock.left - run.reserve.finishing
     limit = HANG if math.isinf(seconds) else seconds
     by_number = {r.number: r for r in run.board.records}
     members = [by_number[n] for n, _ in run.best.best.members][: run.executor.slots]
@@ -54,7 +54,7 @@ def refit(run: Run) -> None:
         run.executor.submit(replace(job, rows=str(path), kill_after=limit))
     ended = 0
     expected = run.executor.slots - run.executor.free
-    while ended < expected and run.clock.left > run.finishing:
+    while ended < expected and run.clock.left > run.reserve.finishing:
         for outcome in run.executor.wait(0.25):
             ended += 1
             if outcome.score is not None:

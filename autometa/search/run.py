@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import shutil
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,8 @@ from autometa.search.outcome import leaderboard_csv, metrics_json
 from autometa.search.plan import Plan
 from autometa.search.prepare import Prepared, prepare
 from autometa.search.proposals import Proposer, make_policy, usable_space
-from autometa.search.refit import refit, refit_seconds
+from autometa.search.refit import refit
+from autometa.search.reserve import Reserve
 from autometa.search.run_folder import RunFolder
 from autometa.search.schedule import HANG, Board, ByClock, ByCount, Schedule, Step
 from autometa.search.settings import Settings
@@ -39,6 +39,7 @@ from autometa.tables.whole_files import write_whole
 from autometa.task import Task
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import pandas as pd
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from autometa.space import Space
 
 
-FINISHING = 3.5  # seconds that the last ensemble, its files and the report are expected to take
 PACKAGES = ("torch", "optuna", "scikit-learn", "pandas", "numpy", "lightgbm", "catboost", "xgboost-cpu")
 
 
@@ -77,10 +77,11 @@ def start(
             run = Run.create(folder, settings, data, clock, runner, watcher)
         except BaseException:
             runner.stop()
-            folder.unlock()
-            _remove_if_new(path)
+            if not folder.run.exists():
+                folder.discard()
             raise
-        run.complete(report=report)
+        with _told_how_to_go_on(path):
+            run.complete(report=report)
     finally:
         watcher.close()
         folder.unlock()
@@ -104,23 +105,26 @@ def go_on(path: Path, *, started: float, watcher: Watcher | None) -> None:
         content = folder.read_run()
         settings = Settings(**content["settings"])
         runner = _local_executor(settings.workers)
-        Run.reopen(folder, content, settings, started, runner, watcher).complete(report=True)
+        with _told_how_to_go_on(path):
+            Run.reopen(folder, content, settings, started, runner, watcher).complete(report=True)
     finally:
         watcher.close()
         folder.unlock()
+
+
+@contextlib.contextmanager
+def _told_how_to_go_on(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        kept = f"stopped; what was found so far is kept, and this goes on: autometa resume {path}"
+        raise KeyboardInterrupt(kept) from stop
 
 
 def _local_executor(workers: int) -> Executor:
     from autometa.search.local import LocalExecutor
 
     return LocalExecutor(slots=workers)
-
-
-def _remove_if_new(path: Path) -> None:
-    if not (path / "run.json").exists():
-        shutil.rmtree(path, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            path.parent.rmdir()
 
 
 def _opening(settings: Settings, clock: Clock, phase: str) -> Status:
@@ -155,7 +159,7 @@ class Run:
         self.board = Board(records, self.plan.folds, self.plan.repeats, set(), [])
         self.best = BestSoFar(table, folds, self.metric, seed=settings.seed)
         self.history: list[tuple[float, float]] = []
-        self.refitting = refit_seconds(self)
+        self.reserve = Reserve(self)
 
     @classmethod
     def create(
@@ -187,6 +191,7 @@ class Run:
             "schema": data.schema.to_json(),
             "findings": [asdict(f) for f in data.findings],
             "data": data.description,
+            "reading_seconds": data.reading_seconds,
             "plan": asdict(data.plan),
             "versions": _versions(),
         }
@@ -218,6 +223,8 @@ class Run:
         clock = Clock(settings.time_limit, started)
         space = usable_space(settings.space, kind=table.kind)
         run = cls(folder, content, table, folds, space, clock, executor, watcher)
+        if folder.metrics.exists():
+            run.history = [(at, score) for at, score in folder.read_json(folder.metrics)["history"]]
         done = sum(r.stage != "running" for r in run.board.records)
         watcher.say(f"going on after {done} finished trials and {clock.before:.0f} s")
         return run
@@ -250,7 +257,7 @@ class Run:
             best=self.best,
             write=self.write,
             clock=self.clock,
-            reserve=lambda: self.reserve,
+            reserve=lambda: self.reserve.whole,
             job=self.job,
             constant=self._constant_losses(),
             rows_per_fold=len(self.folds.pair(0)[1]),
@@ -266,7 +273,7 @@ class Run:
             assert settings.trials is not None
             return ByCount(trials=settings.trials, workers=settings.workers, propose=propose)
         return ByClock(
-            left=lambda: max(0.0, self.clock.left - self.reserve),
+            left=lambda: max(0.0, self.clock.left - self.reserve.whole),
             limit=settings.time_limit,
             slots=self.executor.slots,
             trials=settings.trials,
@@ -301,16 +308,6 @@ class Run:
                 constant = np.full((len(valid), 1), target[train].mean())
             losses.append(self.metric.loss(target[valid], constant))
         return [x for x in losses if not math.isnan(x)] or [math.inf]
-
-    @property
-    def finishing(self) -> float:
-        """Seconds to keep for the last steps."""
-        return FINISHING + 1.5 * self.best.seconds
-
-    @property
-    def reserve(self) -> float:
-        """Seconds to keep for all that comes after the search."""
-        return self.finishing + self.refitting
 
     def write(self, *, test_score: float | None = None) -> None:
         """Write the model, the leaderboard and the metrics as they are now."""

@@ -13,6 +13,7 @@ work/             table, folds, fold models and predictions; removed when the se
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -50,6 +51,7 @@ class RunFolder:
         self.evidence = path / "report.json"
         self.work = path / WORK
         self._lock: IO[str] | None = None
+        self._made: list[Path] = []  # folders that create made, the innermost first
 
     @classmethod
     def create(cls, path: Path) -> RunFolder:
@@ -59,11 +61,12 @@ class RunFolder:
             RunError: the path exists and is not an empty folder, or cannot be written.
         """
         _check_free(path)
+        folder = cls(path)
+        folder._made = [p for p in (path, *path.parents) if not p.exists()]
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"the run folder {path} cannot be made: {error.strerror}") from error
-        folder = cls(path)
         folder.lock()
         try:
             _check_free(path)  # another search may have been quicker
@@ -146,6 +149,16 @@ class RunFolder:
             self._lock.close()
             self._lock = None
 
+    def discard(self) -> None:
+        """Undo :meth:`create` for a search that never began."""
+        self.unlock()
+        self.drop_work()
+        for name in UNBEGUN - {WORK, GONE}:
+            (self.path / name).unlink(missing_ok=True)
+        for made in self._made:
+            with contextlib.suppress(OSError):  # someone else has put something there
+                made.rmdir()
+
     def write_json(self, path: Path, content: dict[str, Any]) -> None:
         """Write a JSON file, atomically."""
         write_whole(path, json.dumps(content, indent=1) + "\n")
@@ -153,6 +166,13 @@ class RunFolder:
     def trial(self, number: int) -> Path:
         """Where the fold models and predictions of a trial are while the search runs."""
         return self.work / "trials" / f"{number:05d}"
+
+    def drop_trial(self, number: int) -> None:
+        """Remove a trial's models and predictions, so that it is never seen with some of them."""
+        gone = self.work / f"gone-{number}"
+        with contextlib.suppress(FileNotFoundError):
+            self.trial(number).replace(gone)
+        shutil.rmtree(gone, ignore_errors=True)
 
     def drop_work(self) -> None:
         """Remove what only a running search needs, in one step: a run without it is complete."""

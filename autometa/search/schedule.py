@@ -54,8 +54,8 @@ class Board:
 
     @property
     def complete(self) -> list[TrialRecord]:
-        """Trials with all folds of the first repeat, the best first."""
-        whole = [r for r in self.records if r.stage == "complete"]
+        """Trials with all folds of the first repeat whose models are there, the best first."""
+        whole = [r for r in self.records if r.stage == "complete" and not r.dropped]
         return sorted(whole, key=lambda r: (r.loss, r.number))
 
 
@@ -143,6 +143,8 @@ class ByClock:
     DEAR = 0.25  # share of the remaining capacity above which the rest of the folds is dear
     PROMOTED = 0.5  # share of the time left that the rest of a waiting trial may take
     FIT_SHARE = 0.2  # of the whole time that one fit may take
+    OFFERS = 4  # proposals that are looked at for one that can still end in time
+    LEAST = 2.0  # seconds below which a learner that was never timed here is not started
     REFINE_FROM = 0.4  # share of the time after which repeats of the ensemble's members take turns
 
     def __init__(
@@ -157,6 +159,7 @@ class ByClock:
         self._left, self._limit, self._slots = left, limit, slots
         self._trials, self._propose = trials, propose
         self._turn = 0
+        self._no_offer_since: tuple[int, int] | None = None
 
     def next(self, board: Board) -> Step | None:
         """See :class:`Schedule`."""
@@ -210,15 +213,27 @@ class ByClock:
         return None
 
     def _start(self, board: Board) -> Step | None:
+        """The first proposal that can end in time: all its folds, or else at least one."""
         if self._trials is not None and len(board.records) >= self._trials:
+            return None
+        # The time left only shrinks, so what was too dear remains so until another fit has ended.
+        state = (len(board.records), sum(len(r.folds) for r in board.records))
+        if state == self._no_offer_since:
             return None
         unfinished = [r for r in board.records if r.stage in ("running", "paused")]
         finished = [r for r in board.records if r.stage not in ("running", "paused")]
-        record = self._propose(finished, unfinished)
-        expected = self._expected(board, record)
-        if expected is not None and expected > 0.9 * self._left():
-            return None
-        return Step(record, 0, self._fit_limit())
+        offers: list[TrialRecord] = []
+        for _ in range(self.OFFERS):
+            offer = self._propose(finished, [*unfinished, *offers])
+            offer.number = len(board.records)
+            if self._rounds(board) * self._expected(board, offer) <= 0.9 * self._left():
+                return Step(offer, 0, self._fit_limit())
+            offers.append(offer)
+        for offer in offers:
+            if self._expected(board, offer) <= 0.9 * self._left():
+                return Step(offer, 0, self._fit_limit())
+        self._no_offer_since = state
+        return None
 
     def _refine(self, board: Board) -> Step | None:
         """Another fold of the next repeat for a member of the ensemble, the heaviest first."""
@@ -230,13 +245,14 @@ class ByClock:
                 return step
         return None
 
-    def _expected(self, board: Board, record: TrialRecord) -> float | None:
-        """Seconds that a whole trial will take on all slots, judged by the first folds of others."""
+    def _rounds(self, board: Board) -> int:
+        """Fits one after the other that all folds of a trial take."""
+        return math.ceil(board.folds / self._slots)
+
+    def _expected(self, board: Board, record: TrialRecord) -> float:
+        """Seconds that a fold of a new trial will take, judged by others of its algorithm."""
         same = [self._fold_seconds(r) for r in board.records if r.algorithm == record.algorithm and r.folds]
-        if same:
-            return median(same)
-        every = [self._fold_seconds(r) for r in board.records if r.folds]
-        return 2 * median(every) if every else None
+        return median(same) if same else self.LEAST / self._rounds(board)
 
     def _fold_seconds(self, record: TrialRecord) -> float:
         return max((f.seconds + f.predict_seconds for f in record.folds.values()), default=0.0)
