@@ -14,7 +14,7 @@ from autometa.errors import InputError
 from autometa.tables.learners import forests
 from autometa.tables.metrics import resolve_metric
 from autometa.tables.objective import evaluate
-from tests.learning import ALGORITHMS, config, halves, table
+from tests.learning import ALGORITHMS, SMALL, SPACE, config, halves, table
 
 ROOT = Path(__file__).parents[1]
 KINDS = ("binary", "multiclass", "regression")
@@ -207,6 +207,22 @@ def test_hard_tables_are_learned_and_predicted(algorithm, name, tmp_path):
     restored = type(found.model).load(tmp_path / "model")
     valid = (rows or halves(given))[1]
     assert np.array_equal(restored.predict(given.features.take(valid)), found.predictions)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_any_config_comes_back_as_it_was_saved(algorithm, kind, tmp_path):
+    given, (_, valid) = table(kind), halves(table(kind))
+    space = SPACE.restrict({"algorithm": {"choices": [algorithm]}})
+    rng = np.random.default_rng(7)
+    for number in range(6):
+        drawn = {name: value for name, value in space.sample(rng).items() if name not in {"algorithm", *SMALL}}
+        if kind == "regression":
+            drawn.pop("class_weights", None)
+        found = evaluated(algorithm, given, options=drawn, seconds=0.5)
+        found.model.save(tmp_path / str(number))
+        restored = type(found.model).load(tmp_path / str(number))
+        assert np.array_equal(restored.predict(given.features.take(valid)), found.predictions), drawn
 
 
 def test_missing_and_unseen_values_are_predicted():

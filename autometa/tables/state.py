@@ -88,7 +88,7 @@ def save_state(state: State, folder: Path) -> None:
     """Write the state so that the folder is whole or absent, whenever the process is killed."""
     from safetensors.numpy import save
 
-    arrays = save({name: np.ascontiguousarray(value) for name, value in state.arrays.items()})
+    arrays = save({name: np.asarray(value, order="C") for name, value in state.arrays.items()})
     document = {"format": FORMAT, "sha256": hashlib.sha256(arrays).hexdigest(), "settings": state.settings}
     beside = folder.with_name(f"new-{os.getpid()}-{folder.name}")
     shutil.rmtree(beside, ignore_errors=True)
