@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 
+from autometa.search.best import _few_siblings
+from autometa.search.records import TrialRecord
+from autometa.space import Space
 from autometa.tables.calibration import Touch, find_touch
 from autometa.tables.ensemble import blend
 from autometa.tables.metrics import resolve_metric
@@ -109,3 +112,16 @@ def test_a_threshold_helps_f1_on_rare_classes_and_auc_needs_none():
     assert touch.threshold < 0.4
     assert f1.loss(target, both, threshold=touch.threshold) < f1.loss(target, both)
     assert find_touch(both, target, resolve_metric("auc", "binary")) == Touch()
+
+
+def test_on_few_rows_only_some_of_the_configs_found_by_their_scores_are_candidates():
+    def record(number, algorithm, source):
+        config = Space.load("tabular").complete({"algorithm": algorithm})
+        return TrialRecord(number, config, source, 5)
+
+    kinds = ["lightgbm", "linear", "catboost", "network"]
+    found = [record(n, kinds[n % 4], "tpe") for n in range(40)]
+    prior = [record(40 + n, "lightgbm", "portfolio: LightGBM") for n in range(10)]
+    chosen = _few_siblings([*found, *prior])
+    assert [r.number for r in chosen] == [*range(16), *range(40, 50)]  # the first four of each kind, and all others
+    assert _few_siblings(found[::4]) == found[::4]  # one kind alone shares with nobody

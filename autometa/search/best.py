@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from autometa.search.plan import SMALL
 from autometa.search.work import fold_files
 from autometa.tables.calibration import Touch, find_touch
 from autometa.tables.ensemble import MOST_CANDIDATES, MOST_ROWS, Blend, blend
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from autometa.tables.splits import Folds
     from autometa.tables.table import Table
     from autometa.tables.target import TargetCodec
+
+FOUND = 16  # trials among the candidates of a small table that the policy found there, all algorithms together
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,8 @@ class BestSoFar:
     def _blend(self, records: Sequence[TrialRecord]) -> Best:
         depth = min(min(r.depth, r.first_folds) for r in records)
         ranked = sorted(records, key=lambda r: (_or_inf(r.mean_loss(depth)), r.number))
+        if len(self._table) < SMALL:
+            ranked = _few_siblings(ranked)
         chosen = ranked[:MOST_CANDIDATES]
         covered = np.logical_and.reduce([self._counts[r.number] > 0 for r in chosen])
         rows = np.flatnonzero(covered)
@@ -172,6 +178,22 @@ class BestSoFar:
         model = Model(folder.model, schema, codec, tuple(members), self.best.touch)
         model.save(sources)
         return model
+
+
+def _few_siblings(ranked: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """All prior configs, and of those that were found by looking at the scores a few per algorithm.
+
+    On few rows the best of many similar configs is mostly the luckiest, and a blend of such siblings more so.
+    """
+    most = math.ceil(FOUND / len({r.algorithm for r in ranked}))
+    count: Counter[str] = Counter()
+    chosen = []
+    for record in ranked:
+        if not record.prior:
+            count[record.algorithm] += 1
+        if record.prior or count[record.algorithm] <= most:
+            chosen.append(record)
+    return chosen
 
 
 def _or_inf(loss: float) -> float:

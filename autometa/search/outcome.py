@@ -76,7 +76,7 @@ def metrics_json(
     test_score: float | None,
 ) -> dict[str, Any]:
     """The content of metrics.json."""
-    prior = sum(r.source.startswith("portfolio") for r in records)
+    prior = sum(r.prior for r in records)
     losses = [r.loss for r in records if r.stage == "complete" and not math.isnan(r.loss)]
     content: dict[str, Any] = {
         "executor": executor,

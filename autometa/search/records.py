@@ -67,6 +67,11 @@ class TrialRecord:
         """The learner's name."""
         return str(self.config.get("algorithm", ""))
 
+    @property
+    def prior(self) -> bool:
+        """Whether its config was chosen before any score on this table was known."""
+        return self.source.startswith("portfolio")
+
     def mean_loss(self, upto: int) -> float:
         """Mean loss over the folds 0..upto-1, those without a defined loss left out."""
         losses = [self.folds[f].loss for f in range(upto) if f in self.folds]
