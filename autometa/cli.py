@@ -279,7 +279,7 @@ def _load_search() -> None:
 
     with interrupts_held():
         warm_up()
-        import_module("autometa.search.run")
+        import_module("autometa.search.starting")
 
 
 def _say(message: str) -> None:

@@ -185,3 +185,9 @@ def test_the_threshold_moves_the_label():
     accuracy = resolve_metric("accuracy", "binary")
     assert accuracy.loss(target, shares) == pytest.approx(2 / 3)
     assert accuracy.loss(target, shares, threshold=0.25) == 0.0
+
+
+@pytest.mark.parametrize("name", ["rmse", "mae", "r2", "mape"])
+def test_without_any_weight_a_metric_is_undefined(name):
+    target, predicted, _ = values()
+    assert np.isnan(own_value(name, "regression", target, predicted, np.zeros(len(target))))

@@ -15,6 +15,7 @@ from autometa.errors import InputError, RunError, SchemaError
 from autometa.search.api import search
 from autometa.search.inline import InlineExecutor
 from autometa.search.outcome import COLUMNS
+from autometa.search.work import FitOutcome
 
 METRIC_KEYS = {
     "executor", "metric", "direction", "validation_score", "trials", "failed_trials", "seconds",
@@ -142,7 +143,7 @@ def test_a_run_goes_on_where_it_was_killed(tmp_path, quick, monkeypatch, fits):
         search(classification(), out=cut, executor=KilledAfter(fits), **settings)
     journal = cut / "journal.log"
     journal.write_bytes(journal.read_bytes() + b'{"op_code": 4, "torn')
-    monkeypatch.setattr("autometa.search.run._local_executor", lambda _: InlineExecutor())
+    monkeypatch.setattr("autometa.search.starting._local_executor", lambda _: InlineExecutor())
     from autometa.search.api import resume
 
     again = resume(cut)
@@ -184,12 +185,96 @@ def test_the_scores_over_time_outlive_a_kill(tmp_path, quick, monkeypatch):
     with pytest.raises(Killed):
         search(classification(), out=tmp_path / "run", executor=KilledAfter(12), **settings)
     before = json.loads((tmp_path / "run" / "metrics.json").read_text())["history"]
-    monkeypatch.setattr("autometa.search.run._local_executor", lambda _: InlineExecutor())
+    monkeypatch.setattr("autometa.search.starting._local_executor", lambda _: InlineExecutor())
     from autometa.search.api import resume
 
     after = resume(tmp_path / "run").metrics["history"]
     assert before
     assert after[: len(before)] == before
+
+
+class Failing(InlineExecutor):
+    """Some fits fail; two at a time, so that a failure comes beside a result."""
+
+    slots = 2
+
+    def __init__(self, *fits):
+        super().__init__()
+        self._failing = fits
+
+    def submit(self, job):
+        if (job.trial, job.fold) in self._failing:
+            self._outcomes.append(FitOutcome(job.trial, job.fold, None, "bad luck"))
+        else:
+            super().submit(job)
+
+
+@pytest.mark.parametrize("fit", [(1, 0), (1, 1), (1, 2), (1, 6), (0, 9)], ids=str)
+def test_a_fit_that_fails_beside_others_ends_nothing(tmp_path, quick, fit):
+    settings = {"trials": 4, "space": quick, "seed": 1, "workers": 1, "memory": "8G"}
+    result = search(classification(), out=tmp_path / "run", executor=Failing(fit), **settings)
+    board = result.leaderboard.set_index("trial")
+    first_repeat = fit[1] < 5
+    assert (board.state[fit[0]] == "failed") == first_repeat
+    assert result.metrics["failed_trials"] == first_repeat
+    assert result.predict(classification(5)).shape == (5,)
+
+
+def test_a_trial_with_some_of_its_files_is_not_taken_up(tmp_path, quick, monkeypatch):
+    settings = {"trials": 6, "space": quick, "seed": 1, "workers": 1, "memory": "8G"}
+    cut = tmp_path / "run"
+    with pytest.raises(Killed):
+        search(classification(), out=cut, executor=KilledAfter(17), **settings)
+    for name in ("fold_0.json", "fold_0.npy", "fold_3.npy"):
+        (cut / "work" / "trials" / "00001" / name).unlink()
+    monkeypatch.setattr("autometa.search.starting._local_executor", lambda _: InlineExecutor())
+    from autometa.search.api import resume
+
+    board = resume(cut).leaderboard.set_index("trial")
+    assert board.weight[1] == 0
+    assert board.state[1] == "complete"
+
+
+def test_a_space_file_is_found_from_anywhere(tmp_path, monkeypatch, quick):
+    monkeypatch.chdir(Path(quick).parent)
+    settings = {"trials": 3, "space": "quick.toml", "seed": 1, "workers": 1, "memory": "8G"}
+    with pytest.raises(Killed):
+        search(classification(), out=tmp_path / "run", executor=KilledAfter(7), **settings)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("autometa.search.starting._local_executor", lambda _: InlineExecutor())
+    from autometa.search.api import resume
+
+    assert resume("run").metrics["trials"] == 3
+
+
+@pytest.fixture
+def _sampled(monkeypatch):
+    monkeypatch.setattr("autometa.search.plan.SEARCH_CELLS", 600)
+    monkeypatch.setattr("autometa.search.plan.MIN_SEARCH_ROWS", 100)
+
+
+@pytest.mark.usefixtures("_sampled")
+def test_a_large_table_is_searched_on_a_sample_and_refitted_on_more(tmp_path, quick):
+    settings = {"trials": 5, "space": quick, "seed": 1, "workers": 1, "memory": "8G"}
+    first, second = (
+        search(classification(1200), out=tmp_path / name, executor=InlineExecutor(), **settings) for name in "ab"
+    )
+    content = json.loads((first.path / "run.json").read_text())
+    assert content["plan"]["search_rows"] < 200
+    assert any(f["code"] == "searched-on-sample" for f in content["findings"])
+    best = first.model.members[0]
+    assert [Path(name).name for name in best.folds] == ["fold_5"]  # one fit on more rows, in place of five
+    frame = classification(300, seed=4)
+    assert (first.predict(frame) == frame.label).mean() > 0.8
+    assert (first.predict_proba(frame) == second.predict_proba(frame)).all()
+
+
+@pytest.mark.usefixtures("_sampled")
+def test_rows_of_a_validated_group_are_never_refitted_on(tmp_path, quick):
+    frame = classification(1200).assign(group=np.arange(1200) // 9)
+    settings = {"trials": 5, "space": quick, "seed": 1, "workers": 1, "memory": "8G", "group": "group"}
+    result = search(frame, out=tmp_path / "run", executor=InlineExecutor(), **settings)
+    assert all(len(m.folds) == 5 for m in result.model.members)
 
 
 class Interrupted(InlineExecutor):

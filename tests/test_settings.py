@@ -34,6 +34,7 @@ def test_bad_sizes(text):
         {"trials": 0},
         {"time_limit": 1.0},
         {"workers": 0},
+        {"workers": 16, "memory": 2 * 2**30},
         {"memory": 1000},
         {"embargo": -1, "time_column": "t"},
         {"embargo": 3},

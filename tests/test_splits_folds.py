@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autometa.errors import InputError
-from autometa.tables.splits import Folds, holdout, make_folds
+from autometa.tables.splits import Folds, make_folds
 from autometa.tables.table import Features, Table
 
 
@@ -203,22 +203,6 @@ def test_folds_within_a_larger_table():
     rows = np.arange(10) * 3 + 1
     for a, b in zip(folds.pair(1), folds.within(rows).pair(1), strict=True):
         assert (rows[a] == b).all()
-
-
-def test_holdouts():
-    data = table(np.arange(100) % 2, 2)
-    train, valid = holdout(data, share=0.2, seed=1)
-    assert len(valid) == 20
-    assert data.target[valid].mean() == 0.5
-    assert sorted([*train, *valid]) == list(range(100))
-    train, valid = holdout(data, share=0.25, times=np.arange(100), embargo=5)
-    assert train.tolist() == list(range(70))
-    assert valid.tolist() == list(range(75, 100))
-    groups = np.arange(100) // 10
-    train, valid = holdout(data, share=0.2, groups=groups)
-    assert not set(groups[train]) & set(groups[valid])
-    with pytest.raises(InputError, match=r"at most 0\.5; got 0\.9"):
-        holdout(data, share=0.9)
 
 
 @pytest.mark.parametrize("arguments", [{"k": 1}, {"k": 3, "repeats": 0}])

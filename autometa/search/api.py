@@ -10,7 +10,7 @@ from autometa.errors import InputError
 from autometa.search.clock import Clock
 from autometa.search.resources import granted_cores, granted_memory
 from autometa.search.run_folder import RunFolder
-from autometa.search.settings import PolicyName, Settings, parse_bytes, parse_duration
+from autometa.search.settings import PolicyName, Settings, most_workers, parse_bytes, parse_duration
 from autometa.tables.model import Model
 from autometa.tables.sources import table_file
 
@@ -147,6 +147,7 @@ def search(
     """
     started = time.time() if started is None else started
     named = data if isinstance(data, str | Path) else "DataFrame"
+    granted = _memory(memory)
     settings = Settings(
         data=str(named),
         target=target,
@@ -154,10 +155,10 @@ def search(
         metric=metric,
         time_limit=parse_duration(time_limit) if isinstance(time_limit, str) else time_limit,
         trials=trials,
-        space=space,
+        space=str(Path(space).absolute()) if space.endswith(".toml") else space,
         seed=seed,
-        workers=granted_cores() if workers is None else workers,
-        memory=_memory(memory),
+        workers=min(granted_cores(), most_workers(granted)) if workers is None else workers,
+        memory=granted,
         policy=policy,
         test=None if test is None else _test_file(test),
         group=group,
@@ -165,7 +166,7 @@ def search(
         embargo=embargo,
         weight=weight,
     )
-    from autometa.search.run import start
+    from autometa.search.starting import start
 
     clock = Clock(settings.time_limit, started)
     folder = Path(out) if out is not None else _default_folder(str(named))
@@ -179,7 +180,7 @@ def resume(path: str | Path, *, watcher: Watcher | None = None, started: float |
     Raises:
         RunError: it is not a run folder, or another process is at work in it.
     """
-    from autometa.search.run import go_on
+    from autometa.search.starting import go_on
 
     go_on(Path(path), started=time.time() if started is None else started, watcher=watcher)
     return SearchResult(path)

@@ -66,6 +66,9 @@ class BestSoFar:
 
     def __init__(self, table: Table, folds: Folds, metric: Metric, *, seed: int) -> None:
         self._table, self._folds, self._metric, self._seed = table, folds, metric, seed
+        self._rows = np.arange(len(table)) if folds.rows is None else folds.rows
+        self._place = np.zeros(len(table), np.intp)  # of a row of the table among the rows of the search
+        self._place[self._rows] = np.arange(len(self._rows))
         self._sums: dict[int, NDArray[np.float32]] = {}
         self._counts: dict[int, NDArray[np.uint8]] = {}
         self.best: Best | None = None
@@ -75,10 +78,11 @@ class BestSoFar:
         """Add the predictions of one fold."""
         _, valid = self._folds.pair(fold)
         if trial not in self._sums:
-            self._sums[trial] = np.zeros((len(self._table), self._table.outputs), np.float32)
-            self._counts[trial] = np.zeros(len(self._table), np.uint8)
-        self._sums[trial][valid] += np.load(predictions, allow_pickle=False)
-        self._counts[trial][valid] += 1
+            self._sums[trial] = np.zeros((len(self._rows), self._table.outputs), np.float32)
+            self._counts[trial] = np.zeros(len(self._rows), np.uint8)
+        at = self._place[valid]
+        self._sums[trial][at] += np.load(predictions, allow_pickle=False)
+        self._counts[trial][at] += 1
 
     def replace(self, trial: int, predictions: Path) -> None:
         """Take the predictions of a refit, of the rows of fold 0, instead of all others."""
@@ -118,36 +122,43 @@ class BestSoFar:
         if len(self._table) < SMALL:
             ranked = _few_siblings(ranked)
         chosen = ranked[:MOST_CANDIDATES]
-        covered = np.logical_and.reduce([self._counts[r.number] > 0 for r in chosen])
-        rows = np.flatnonzero(covered)
-        stack = np.stack([self._mean(r.number, rows) for r in chosen])
-        target, weights = self._table.target[rows], self._table.weights
-        weights = None if weights is None else weights[rows]
-        some = self._some(len(rows))
+        at = np.flatnonzero(np.logical_and.reduce([self._counts[r.number] > 0 for r in chosen]))
+        some = self._some(at)
         found: Blend = blend(
-            stack[:, some],
-            target[some],
+            np.stack([self._mean(r.number, some) for r in chosen]),
+            self._table.target[self._rows[some]],
             self._metric,
-            weights=None if weights is None else weights[some],
+            weights=self._weights(some),
             seed=self._seed,
-        )
-        mixed = np.tensordot(found.weights, stack, axes=1).astype(np.float32)
-        touch = (
-            find_touch(mixed, target, self._metric, weights=weights, seed=self._seed)
-            if self._table.classes
-            else Touch()
         )
         members = [(r.number, float(w)) for r, w in zip(chosen, found.weights, strict=True) if w > 0]
         members.sort(key=lambda m: -m[1])
-        return Best(tuple(members), found.nested_loss, found.rule, touch, rows, np.asarray(touch.apply(mixed)))
+        touch = Touch()
+        if self._table.classes:
+            target = self._table.target[self._rows[some]]
+            weights = self._weights(some)
+            touch = find_touch(self._mixed(members, some), target, self._metric, weights=weights, seed=self._seed)
+        predictions = np.asarray(touch.apply(self._mixed(members, at)))
+        return Best(tuple(members), found.nested_loss, found.rule, touch, self._rows[at], predictions)
 
-    def _some(self, rows: int) -> NDArray[np.intp]:
-        if rows <= MOST_ROWS:
-            return np.arange(rows)
-        return np.sort(np.random.default_rng(self._seed).permutation(rows)[:MOST_ROWS])
+    def _some(self, at: NDArray[np.intp]) -> NDArray[np.intp]:
+        if len(at) <= MOST_ROWS:
+            return at
+        return np.sort(np.random.default_rng(self._seed).permutation(at)[:MOST_ROWS])
 
-    def _mean(self, trial: int, rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        return np.divide(self._sums[trial][rows], self._counts[trial][rows, None], dtype=np.float32)
+    def _weights(self, at: NDArray[np.intp]) -> NDArray[np.float64] | None:
+        weights = self._table.weights
+        return None if weights is None else weights[self._rows[at]]
+
+    def _mixed(self, members: Sequence[tuple[int, float]], at: NDArray[np.intp]) -> NDArray[np.float32]:
+        """The weighted mean of the members, one after another: all at once they may not fit in memory."""
+        mixed = np.zeros((len(at), self._table.outputs), np.float32)
+        for number, weight in members:
+            mixed += np.float32(weight) * self._mean(number, at)
+        return mixed
+
+    def _mean(self, trial: int, at: NDArray[np.intp]) -> NDArray[np.float32]:
+        return np.divide(self._sums[trial][at], self._counts[trial][at, None], dtype=np.float32)
 
     def _loss_on(self, best: Best, rows: NDArray[np.intp]) -> float:
         """Loss of an ensemble on some of the rows that it predicts."""

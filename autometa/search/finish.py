@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
+import time
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,9 @@ def _report(run: Run, model: Model) -> None:
     best = run.best.best
     assert best is not None
     left = run.clock.left - 0.5
+    seconds = EVIDENCE_SECONDS if math.isinf(left) else max(0.0, left)
+    if not model.read_until(time.monotonic() + seconds / 2):
+        seconds = 0.0  # no time for anything that needs predictions
     evidence = collect_evidence(
         run.table,
         best.rows,
@@ -68,7 +72,7 @@ def _report(run: Run, model: Model) -> None:
         best.touch.threshold,
         model.predict_features,
         run.metric,
-        seconds=EVIDENCE_SECONDS if math.isinf(left) else max(0.0, left),
+        seconds=seconds,
         seed=run.settings.seed,
         origins=run.schema.number_origins,
     )

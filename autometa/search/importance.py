@@ -71,7 +71,7 @@ def permutation_importance(
         "columns" ({"column", "mean", "std"}, the most important first), "done" and "total" columns,
         "rows" and "repeats".
     """
-    groups = _in_order(table, origins, seed)
+    groups = _in_order(table, origins, seed, deadline)
     result: dict[str, Any] = {"columns": [], "done": 0, "total": len(groups), "rows": 0, "repeats": 0}
     if not groups or not len(table) or time.monotonic() > deadline - LEAST_SECONDS:
         return result
@@ -110,8 +110,8 @@ def permutation_importance(
     return result | {"rows": rows, "repeats": repeats}
 
 
-def _in_order(table: Table, origins: Mapping[str, str], seed: int) -> list[_Group]:
-    """The original columns, the most promising first."""
+def _in_order(table: Table, origins: Mapping[str, str], seed: int, deadline: float) -> list[_Group]:
+    """The original columns, the most promising first, as far as there is time to look."""
     features = table.features
     rows = np.random.default_rng([seed, 2]).permutation(len(table))[:RELATION_ROWS]
     target = table.target[rows]
@@ -121,13 +121,13 @@ def _in_order(table: Table, origins: Mapping[str, str], seed: int) -> list[_Grou
         for place, encoded in enumerate(names):
             name = origins.get(encoded, encoded) if numeric else encoded
             group = groups.setdefault(name, _Group(name, [], []))
-            if numeric:
-                group.numbers.append(place)
-                codes = binned(np.asarray(features.numbers[rows, place]))
-            else:
-                group.categories.append(place)
-                codes = common_levels(np.asarray(features.categories[rows, place]))
-            promise[name] = max(promise.get(name, 0.0), correlation_ratio(codes, target))
+            (group.numbers if numeric else group.categories).append(place)
+            promise.setdefault(name, 0.0)
+            if time.monotonic() > deadline:
+                continue
+            values = (features.numbers if numeric else features.categories)[rows, place]
+            codes = binned(np.asarray(values)) if numeric else common_levels(np.asarray(values))
+            promise[name] = max(promise[name], correlation_ratio(codes, target))
     return sorted(groups.values(), key=lambda g: -promise[g.name])
 
 

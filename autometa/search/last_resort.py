@@ -18,17 +18,18 @@ if TYPE_CHECKING:
 CHEAPEST_FIRST = ("linear", "nearest_neighbours", "lightgbm", "xgboost", "extra_trees", "random_forest", "catboost")
 MOST_ROWS = 2_000
 OUT_OF_TIME = "out of time"
+OUTLASTED = "the time limit of a fit"
 
 
 def last_resort(run: Run) -> None:
     """Fit one fold of one cheap config where a search by the clock ended before its first fold.
 
-    A run whose trials failed for other reasons is left alone: those are what its user has to hear.
+    A run all of whose trials failed for other reasons is left alone: those are what its user has to hear.
     """
     records = run.board.records
     if not run.settings.by_clock or run.best.best is not None:
         return
-    if any(not r.error.startswith(OUT_OF_TIME) for r in records):
+    if records and not any(r.error.startswith(OUT_OF_TIME) or OUTLASTED in r.error for r in records):
         return
     algorithm = run.space["algorithm"]
     assert isinstance(algorithm, Categorical)
@@ -41,7 +42,7 @@ def last_resort(run: Run) -> None:
     rows = np.sort(np.random.default_rng(run.settings.seed).permutation(train)[:MOST_ROWS])
     path = run.folder.work / "last_resort.npy"
     np.save(path, rows)
-    outcome = run_fit(replace(run.job(Step(record, 0)), rows=str(path)))
+    outcome = run_fit(replace(run.job(Step(record, 0, max(0.5, run.clock.left - 1.0))), rows=str(path)))
     if outcome.score is None:
         record.stage, record.error = "failed", outcome.error
     else:

@@ -128,12 +128,18 @@ def _run(job: FitJob) -> FitOutcome:
         _limit_bytes[0] = None
 
 
+def _own_bytes(process: psutil.Process) -> int:
+    """Memory of a process without the pages of files, such as libraries, that it shares with others."""
+    used = process.memory_info()
+    return int(used.rss - getattr(used, "shared", 0))
+
+
 def _watch() -> None:
     me, search = psutil.Process(), multiprocessing.parent_process()
     assert search is not None
     while True:
         limit = _limit_bytes[0]
-        if limit is not None and me.memory_info().rss > limit:
+        if limit is not None and _own_bytes(me) > limit:
             os._exit(_OUT_OF_MEMORY)
         search.join(_POLL)
         if not search.is_alive():

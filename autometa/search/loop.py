@@ -93,6 +93,7 @@ class Search:
         """Search until the schedule has nothing left or the time is up."""
         for record in self._board.records:
             self._take_up(record)
+        self._make_room()
         while not self._over():
             self._fill()
             if not self._board.in_flight:
@@ -120,7 +121,9 @@ class Search:
 
     def _take_up(self, record: TrialRecord) -> None:
         """Go on with a trial of an earlier part of the run: what is on disk need not be done again."""
-        record.dropped = record.stage != "running" and not self._folder.trial(record.number).exists()
+        if record.stage != "running" and read_score(self._folder.trial(record.number), 0) is None:
+            self._drop(record)
+            return
         for fold in range(self._board.folds * self._board.repeats):
             score = read_score(self._folder.trial(record.number), fold)
             if score is not None:
@@ -134,6 +137,9 @@ class Search:
     def _take(self, outcome: FitOutcome) -> None:
         self._board.in_flight.discard((outcome.trial, outcome.fold))
         record = self._board.records[outcome.trial]
+        if record.dropped:
+            self._folder.drop_trial(record.number)  # this fit may have written there since
+            return
         if outcome.score is not None:
             record.folds[outcome.fold] = outcome.score
             predictions = fold_files(self._folder.trial(record.number), outcome.fold)[1]
@@ -143,6 +149,8 @@ class Search:
             record.stage, record.error = "failed", outcome.error
             self._finish(record)
             return
+        else:
+            self._board.given_up.add((outcome.trial, outcome.fold))
         if record.stage == "running":
             self._decide(record)
 
@@ -218,6 +226,8 @@ class Search:
 
     def _end(self) -> None:
         """Stop what is running; trials that got somewhere count for what they have."""
+        for outcome in self._executor.wait(0.0):
+            self._take(outcome)
         self._executor.stop()
         self._board.in_flight.clear()
         for record in self._board.records:

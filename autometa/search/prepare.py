@@ -130,10 +130,9 @@ def _fold(table: Table, frame: pd.DataFrame, plan: Plan, settings: Settings) -> 
     if plan.search_rows < len(table):
         rng = np.random.default_rng(settings.seed)
         rows = np.sort(rng.permutation(len(table))[: plan.search_rows])
-        message = (
-            f"the search looks at {plan.search_rows:,} of {len(table):,} rows; the best models are "
-            f"fitted again on as many as time and memory allow"
-        )
+        message = f"the search looks at {plan.search_rows:,} of {len(table):,} rows"
+        if not (settings.group or settings.time_column):
+            message += "; the best models are fitted again on as many as time and memory allow"
         findings.append(Finding("searched-on-sample", message))
     folds = make_folds(
         table if rows is None else table.take(rows),

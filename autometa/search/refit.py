@@ -29,14 +29,22 @@ COPIES = 6  # of the training rows that a fit holds in memory, at most
 
 def refit_seconds(run: Run) -> float:
     """Seconds to keep for refits: none where the search looks at every row."""
-    if run.plan.search_rows >= len(run.table) or run.settings.time_limit is None:
+    if not _wanted(run) or run.settings.time_limit is None:
         return 0.0
     return SHARE * run.settings.time_limit
 
 
+def _wanted(run: Run) -> bool:
+    """Whether there are more rows, which may stand beside the validation rows.
+
+    Of a split by group or by time it is not known which of the rows that were left out may.
+    """
+    return run.plan.search_rows < len(run.table) and not (run.settings.group or run.settings.time_column)
+
+
 def refit(run: Run) -> None:
     """Fit the heaviest members of the ensemble again, one per worker."""
-    if run.plan.search_rows >= len(run.table) or run.best.best is None:
+    if not _wanted(run) or run.best.best is None:
         return
     run.watcher.update(run.status((), phase="refitting"))
     seconds = run.clock.left - run.reserve.finishing
@@ -69,7 +77,7 @@ def _rows(run: Run, record: TrialRecord, seconds: float) -> NDArray[np.intp]:
     """As many training rows as time and memory allow, none of them for validation."""
     train, valid = run.folds.pair(0)
     per_row = record.folds[0].seconds / len(train)
-    by_time = 0.7 * seconds / max(per_row, 1e-9)
+    by_time = math.inf if run.settings.time_limit is None else 0.7 * seconds / max(per_row, 1e-9)
     features = run.table.features
     bytes_per_row = features.numbers.shape[1] * features.numbers.itemsize
     bytes_per_row += features.categories.shape[1] * 8 + 16

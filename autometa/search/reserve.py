@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from autometa.search.settings import Settings
 
 FINISHING = 3.5  # that the last ensemble, its files and the report are expected to take
+READING = 0.02  # that reading one fold model takes
 
 
 class Reserve:
@@ -45,7 +46,8 @@ class Reserve:
         reading = self._test_rows / run.content["rows_total"] * run.content["reading_seconds"]
         members = [run.board.records[number] for number, _ in run.best.best.members]
         validating = sum(f.predict_seconds for record in members for f in record.folds.values())
-        return float(reading + self._test_rows / len(run.folds.pair(0)[1]) * validating)
+        loading = READING * sum(len(record.models) for record in members)
+        return float(reading + loading + self._test_rows / len(run.folds.pair(0)[1]) * validating)
 
 
 def _test_rows(settings: Settings, rows: int) -> float:

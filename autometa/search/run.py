@@ -1,4 +1,4 @@
-"""A run from its first moment to its last: start it, or go on with one that was stopped."""
+"""A run from its first fit to its last file: everything that its steps share."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ from autometa import __version__
 from autometa.errors import RunError
 from autometa.search.best import BestSoFar
 from autometa.search.clock import Clock
-from autometa.search.display import QuietDisplay
 from autometa.search.journal import Journal
 from autometa.search.last_resort import last_resort
 from autometa.search.loop import Executor, Search
 from autometa.search.outcome import leaderboard_csv, metrics_json
 from autometa.search.plan import Plan
-from autometa.search.prepare import Prepared, prepare
+from autometa.search.prepare import Prepared
 from autometa.search.proposals import Proposer, make_policy, usable_space
 from autometa.search.refit import refit
 from autometa.search.reserve import Reserve
 from autometa.search.run_folder import RunFolder
 from autometa.search.schedule import HANG, Board, ByClock, ByCount, Schedule, Step
-from autometa.search.settings import Settings
+from autometa.search.settings import WORKER_MEMORY, Settings
 from autometa.search.status import Status, Watcher
 from autometa.search.work import FitJob
 from autometa.tables.metrics import Metric, resolve_metric
@@ -39,96 +38,10 @@ from autometa.tables.whole_files import write_whole
 from autometa.task import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    import pandas as pd
-
     from autometa.space import Space
 
 
 PACKAGES = ("torch", "optuna", "scikit-learn", "pandas", "numpy", "lightgbm", "catboost", "xgboost-cpu")
-
-
-def start(
-    settings: Settings,
-    source: str | Path | pd.DataFrame,
-    path: Path,
-    clock: Clock,
-    *,
-    executor: Executor | None,
-    watcher: Watcher | None,
-    report: bool,
-) -> None:
-    """Search a dataset into a new run folder.
-
-    Raises:
-        InputError: the table or an option cannot be used; no folder is left behind then.
-        RunError: the folder cannot be used.
-    """
-    make_policy(settings.policy)
-    folder = RunFolder.create(path)
-    watcher = watcher or QuietDisplay()
-    runner = executor or _local_executor(settings.workers)
-    try:
-        try:
-            watcher.update(_opening(settings, clock, "reading"))
-            data = prepare(settings, source)
-            run = Run.create(folder, settings, data, clock, runner, watcher)
-        except BaseException:
-            runner.stop()
-            if not folder.run.exists():
-                folder.discard()
-            raise
-        with _told_how_to_go_on(path):
-            run.complete(report=report)
-    finally:
-        watcher.close()
-        folder.unlock()
-
-
-def go_on(path: Path, *, started: float, watcher: Watcher | None) -> None:
-    """Go on with a run that was stopped or killed. A run that was completed stays as it is.
-
-    Raises:
-        RunError: it is not a run folder, or another process is at work in it.
-    """
-    folder = RunFolder.open(path)
-    folder.lock()
-    watcher = watcher or QuietDisplay()
-    try:
-        if not folder.work.exists():
-            if not folder.metrics.exists():
-                raise RunError(f"{path} was stopped before its table was read; start it anew")
-            watcher.say(f"{path} is complete; nothing is left to do")
-            return
-        content = folder.read_run()
-        settings = Settings(**content["settings"])
-        runner = _local_executor(settings.workers)
-        with _told_how_to_go_on(path):
-            Run.reopen(folder, content, settings, started, runner, watcher).complete(report=True)
-    finally:
-        watcher.close()
-        folder.unlock()
-
-
-@contextlib.contextmanager
-def _told_how_to_go_on(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        kept = f"stopped; what was found so far is kept, and this goes on: autometa resume {path}"
-        raise KeyboardInterrupt(kept) from stop
-
-
-def _local_executor(workers: int) -> Executor:
-    from autometa.search.local import LocalExecutor
-
-    return LocalExecutor(slots=workers)
-
-
-def _opening(settings: Settings, clock: Clock, phase: str) -> Status:
-    return Status(phase, clock.elapsed, settings.time_limit, settings.trials, settings.metric or "")
 
 
 class Run:
@@ -292,7 +205,7 @@ class Run:
             seed=self.settings.seed,
             seconds=step.seconds,
             kill_after=HANG if step.seconds is None else 1.5 * step.seconds + 3.0,
-            memory=max(2**28, memory // self.settings.workers),
+            memory=max(WORKER_MEMORY, memory // self.settings.workers),
         )
 
     def _constant_losses(self) -> list[float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Protocol
 
@@ -32,6 +32,7 @@ class Board:
         folds: of the first repeat.
         repeats: of the folds, at most.
         in_flight: (trial, fold) of fits that are running.
+        given_up: (trial, fold) of repeats that failed, which leaves the trial as it was.
         members: numbers of the trials in the current ensemble, the heaviest first.
     """
 
@@ -40,11 +41,13 @@ class Board:
     repeats: int
     in_flight: set[tuple[int, int]]
     members: list[int]
+    given_up: set[tuple[int, int]] = field(default_factory=set)
 
     def next_fold(self, record: TrialRecord, upto: int) -> int | None:
-        """The first fold below ``upto`` that is neither done nor running."""
+        """The first fold below ``upto`` that is neither done nor running nor given up."""
         for fold in range(upto):
-            if fold not in record.folds and (record.number, fold) not in self.in_flight:
+            fit = record.number, fold
+            if fold not in record.folds and fit not in self.in_flight and fit not in self.given_up:
                 return fold
         return None
 
@@ -224,6 +227,8 @@ class ByClock:
         finished = [r for r in board.records if r.stage not in ("running", "paused")]
         offers: list[TrialRecord] = []
         for _ in range(self.OFFERS):
+            if self._left() < self.LEAST:
+                break
             offer = self._propose(finished, [*unfinished, *offers])
             offer.number = len(board.records)
             if self._rounds(board) * self._expected(board, offer) <= 0.9 * self._left():

@@ -10,6 +10,7 @@ from autometa.errors import InputError
 
 PolicyName = Literal["portfolio", "tpe", "gp", "random"]
 DEFAULT_TIME = 300.0
+WORKER_MEMORY = 2**28  # bytes that a worker needs at least
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
@@ -66,6 +67,11 @@ class Settings:
             raise InputError(f"workers must be at least 1; got {self.workers}")
         if self.memory < 2**29:
             raise InputError(f"memory must be at least 512M (the libraries alone take that); got {self.memory} bytes")
+        if self.workers > most_workers(self.memory):
+            raise InputError(
+                f"every worker needs 256M, and the search itself as much; {self.workers} workers do not fit in "
+                f"{self.memory / 2**30:.1f}G: give more memory or fewer workers"
+            )
         if self.embargo < 0:
             raise InputError(f"embargo must be 0 or more rows; got {self.embargo}")
         if self.embargo and self.time_column is None:
@@ -81,6 +87,11 @@ class Settings:
     def to_json(self) -> dict[str, Any]:
         """Plain values for run.json."""
         return asdict(self)
+
+
+def most_workers(memory: int) -> int:
+    """How many workers so many bytes are enough for, 1 at least."""
+    return max(1, memory // WORKER_MEMORY - 1)
 
 
 def parse_duration(text: str) -> float:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from autometa.tables.measures import mean
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -230,7 +232,7 @@ class _View:
             right = np.clip(prediction, 1e-15, 1.0)
             wrong = np.clip(1 - right, 1e-15, 1.0) / self.rivals
             terms = -(1 - doubt) * np.log(right) - doubt * np.log(wrong)
-            return float(np.average(terms, weights=self.weights))
+            return mean(terms, self.weights)
         if self.form == "second":
             prediction = np.stack([1 - prediction, prediction], axis=1)
         return self.metric.loss(self.target, prediction, self.weights)
@@ -249,7 +251,7 @@ class _View:
         if self.form != "true":
             return self.blended(w)
         right = np.clip(np.tensordot(w, self.compact, axes=1), 1e-15, 1.0)
-        return float(np.average(-np.log(right), weights=self.weights))
+        return mean(-np.log(right), self.weights)
 
     def ranked(self) -> NDArray[np.intp]:
         """Members from best to worst; undefined losses last."""

@@ -13,6 +13,14 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
 
+
+def mean(values: NDArray[Any], weights: Floats | None) -> float:
+    """Weighted mean; NaN where no value has weight."""
+    if weights is not None and not weights.sum() > 0:
+        return float("nan")
+    return float(np.average(values, weights=weights))
+
+
 # Classes
 
 
@@ -48,7 +56,7 @@ def log_loss(target: NDArray[Any], shares: Floats, weights: Floats | None) -> fl
     # As scikit-learn does: clipped at the resolution of the type they came in.
     clipped = np.clip(shares.astype(np.float64), np.finfo(shares.dtype).eps, 1.0)
     given = clipped[np.arange(len(target)), target] / clipped.sum(axis=1)
-    return float(np.average(-np.log(given), weights=weights))
+    return mean(-np.log(given), weights)
 
 
 def brier(target: NDArray[Any], shares: Floats, weights: Floats | None) -> float:
@@ -56,12 +64,12 @@ def brier(target: NDArray[Any], shares: Floats, weights: Floats | None) -> float
     distance = shares.astype(np.float64)
     distance[np.arange(len(target)), target] -= 1
     squared = (distance**2).sum(axis=1)
-    return float(np.average(squared, weights=weights)) / (2 if shares.shape[1] == 2 else 1)
+    return mean(squared, weights) / (2 if shares.shape[1] == 2 else 1)
 
 
 def accuracy(target: NDArray[Any], labels: NDArray[Any], weights: Floats | None) -> float:
     """Share of the rows that are rightly named."""
-    return float(np.average(target == labels, weights=weights))
+    return mean(target == labels, weights)
 
 
 def counts_by_class(
@@ -103,26 +111,26 @@ def f1_macro(target: NDArray[Any], labels: NDArray[Any], weights: Floats | None)
 
 def rmse(target: NDArray[Any], values: Floats, weights: Floats | None) -> float:
     """Root mean squared error."""
-    return float(np.sqrt(np.average((target - values) ** 2, weights=weights)))
+    return float(np.sqrt(mean((target - values) ** 2, weights)))
 
 
 def mae(target: NDArray[Any], values: Floats, weights: Floats | None) -> float:
     """Mean absolute error."""
-    return float(np.average(np.abs(target - values), weights=weights))
+    return mean(np.abs(target - values), weights)
 
 
 def r2(target: NDArray[Any], values: Floats, weights: Floats | None) -> float:
     """Share of the variance that is explained."""
-    spread = np.average((target - np.average(target, weights=weights)) ** 2, weights=weights)
+    spread = mean((target - mean(target, weights)) ** 2, weights)
     if not spread > 0:
         return float("nan")
-    return float(1 - np.average((target - values) ** 2, weights=weights) / spread)
+    return float(1 - mean((target - values) ** 2, weights) / spread)
 
 
 def mape(target: NDArray[Any], values: Floats, weights: Floats | None) -> float:
     """Mean absolute error as a share of the target."""
     share = np.abs(target - values) / np.maximum(np.abs(target), np.finfo(np.float64).eps)
-    return float(np.average(share, weights=weights))
+    return mean(share, weights)
 
 
 def rmsle(target: NDArray[Any], values: Floats, weights: Floats | None) -> float:

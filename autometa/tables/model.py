@@ -11,11 +11,13 @@ every moment, also while a search goes on improving it.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import os
 import shutil
+import time
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from autometa.tables.table import Features
 
 FORMAT = 1
+GONE = "gone-"  # before the name of a fold model that is being removed
 CHUNK = 50_000  # rows predicted at a time, to bound memory
 
 
@@ -79,14 +82,24 @@ class Model:
     ) -> None:
         self.folder, self.schema, self.codec = folder, schema, codec
         self.members, self.touch = members, touch
+        self._read: dict[str, FoldModel] = {}
 
-    @cached_property
-    def _fitted(self) -> list[list[FoldModel]]:
-        return [[FoldModel.load(self.folder / f) for f in m.folds] for m in self.members]
+    def _fold_model(self, name: str) -> FoldModel:
+        if name not in self._read:
+            self._read[name] = FoldModel.load(self.folder / name)
+        return self._read[name]
+
+    def read_until(self, deadline: float) -> bool:
+        """Read fold models into memory until then, on the clock of :func:`time.monotonic`; whether it was enough."""
+        for name in (f for m in self.members for f in m.folds):
+            if time.monotonic() > deadline:
+                return False
+            self._fold_model(name)
+        return True
 
     def loaded(self) -> Model:
         """The same with its fold models in memory, so that the folder is needed no more."""
-        self._fitted  # noqa: B018 (a cached property: looking is loading)
+        self.read_until(math.inf)
         return self
 
     def predict_features(self, features: Features) -> NDArray[np.floating]:
@@ -99,9 +112,9 @@ class Model:
 
     def _predict(self, features: Features) -> NDArray[np.floating]:
         blend: NDArray[np.floating] | None = None
-        for member, folds in zip(self.members, self._fitted, strict=True):
-            for fold in folds:
-                part = fold.predict(features) * (member.weight / len(folds))
+        for member in self.members:
+            for name in member.folds:
+                part = self._fold_model(name).predict(features) * (member.weight / len(member.folds))
                 blend = part if blend is None else blend + part
         assert blend is not None
         return self.touch.apply(blend) if self.codec.classes else blend
@@ -209,6 +222,10 @@ def _drop_unneeded(members: Path, needed: Iterable[Path]) -> None:
     for trial in members.iterdir() if members.exists() else ():
         for fold in trial.iterdir():
             if fold not in keep:
-                shutil.rmtree(fold, ignore_errors=True)
+                # In one step: half of a fold model would be taken for a whole one.
+                gone = fold if fold.name.startswith(GONE) else fold.with_name(GONE + fold.name)
+                with contextlib.suppress(OSError):
+                    fold.replace(gone)
+                shutil.rmtree(gone, ignore_errors=True)
         if not any(trial.iterdir()):
             trial.rmdir()

@@ -42,6 +42,8 @@ class Responses:
         """From the training rows' target: int64 codes or float64 values."""
         if target.dtype.kind == "i":
             return cls(outputs, tuple(int(code) for code in np.unique(target)))
+        if weights is not None and not weights.sum() > 0:
+            weights = None
         low, high = float(target.min()), float(target.max())
         centre = float(np.average(target, weights=weights))
         scale = float(np.sqrt(np.average((target - centre) ** 2, weights=weights)))

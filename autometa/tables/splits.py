@@ -156,36 +156,6 @@ def make_folds(
     return Folds(k, repeats, np.stack(deals).astype(np.int16), findings=tuple(findings))
 
 
-def holdout(
-    table: Table,
-    *,
-    share: float,
-    seed: int = 0,
-    groups: pd.Series | NDArray[Any] | None = None,
-    times: pd.Series | NDArray[Any] | None = None,
-    embargo: int = 0,
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """One split into training rows and about a share of validation rows, as in make_folds.
-
-    Args:
-        table: r rows.
-        share: of the validation rows, up to a half.
-        seed: of the shuffle.
-        groups: a group per row.
-        times: a time per row; the last rows validate.
-        embargo: training rows left out before the validation rows.
-    """
-    if not 0 < share <= 0.5:
-        raise InputError(f"the share of a holdout must be above 0 and at most 0.5; got {share}")
-    if times is not None:
-        ranks = time_order(times)
-        start = np.quantile(ranks, 1 - share, method="higher")
-        blocks = (ranks >= max(1, start)).astype(np.int16)[None]
-        return Folds(1, 1, blocks, ranks, _checked_embargo(blocks, embargo)).pair(0)
-    k = max(2, round(1 / share))
-    return make_folds(table, k=k, seed=seed, groups=groups).pair(0)
-
-
 def _strata(table: Table, k: int) -> NDArray[np.int64]:
     """What is to be spread evenly over the folds: classes, or slices of the target."""
     if table.classes:

@@ -1,4 +1,7 @@
-"""This project, by its command line, from a CSV to a CSV of predictions."""
+"""This project, by its command line, from a table to a CSV of predictions.
+
+The tables are Parquet, since the other systems are told which columns are categories, too.
+"""
 
 import subprocess
 import sys
@@ -22,14 +25,15 @@ def call(*arguments: str) -> None:
 def fit(job: Job) -> Predict:
     """Search with the time limit, leaving a run folder."""
     scratch = Path(tempfile.gettempdir())  # not in the job's folder, whose size is what the system leaves
-    table, found = scratch / "train.csv", job.folder / "model"
-    job.train.assign(**{TARGET: job.target}).to_csv(table, index=False)
+    table, found = scratch / "train.parquet", job.folder / "model"
+    job.train.assign(**{TARGET: job.target}).to_parquet(table)
+    task = "classification" if job.classification else "regression"
     limits = ["--time", f"{job.time_limit:g}s", "--workers", str(job.workers), "--seed", str(job.seed)]
-    call("search", str(table), "--target", TARGET, *limits, "--out", str(found), "--quiet")
+    call("search", str(table), "--target", TARGET, "--task", task, *limits, "--out", str(found), "--quiet")
 
     def predict(frame: pd.DataFrame) -> Predictions:
-        test, out = scratch / "test.csv", scratch / "found.csv"
-        frame.to_csv(test, index=False)
+        test, out = scratch / "test.parquet", scratch / "found.csv"
+        frame.to_parquet(test)
         proba = ["--proba"] if job.classification else []
         call("predict", str(found), str(test), *proba, "--out", str(out))
         read = pd.read_csv(out)
