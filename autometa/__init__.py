@@ -1,4 +1,4 @@
-"""autometa: searches for models that start from what thousands of searches before them have learned."""
+"""autometa: AutoML for tables. A table in; a fitted ensemble, a leaderboard and a report out."""
 
 from __future__ import annotations
 

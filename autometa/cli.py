@@ -301,11 +301,10 @@ def _show_result(result: Any, *, json: bool) -> None:
     if json:
         typer.echo(jsonlib.dumps({"run": str(path), **metrics}))
         return
-    score = metrics["validation_score"]
-    shown = "undefined" if score is None else f"{score:.5g}"
-    typer.echo(f"{metrics['metric']} {shown} (validation)")
-    if "test_score" in metrics:
-        typer.echo(f"{metrics['metric']} {metrics['test_score']:.5g} (test)")
+    for rows in ("validation", "test"):
+        if f"{rows}_score" in metrics:
+            score = metrics[f"{rows}_score"]
+            typer.echo(f"{metrics['metric']} {'undefined' if score is None else f'{score:.5g}'} ({rows})")
     typer.echo(f"{metrics['trials']} trials, {metrics['failed_trials']} failed, {metrics['seconds']:.0f} s")
     typer.echo(f"report   {path / 'report.html'}")
     typer.echo(f"predict  autometa predict {path} NEW.csv")

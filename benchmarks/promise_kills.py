@@ -242,12 +242,12 @@ def run_kill(number: int, kind: str, setting: Setting, *, folder: Path, version:
     before: dict[int, Any] = {}
     orphans, at, torn, model = 0.0, 0.0, False, False
     begun = False
-    for i, moment in enumerate(moments):
+    for moment in moments:
         started = time.monotonic()
         # A search that was killed before it had read its table is started anew.
         with spawn(resume if begun else search, log=log) as process:
             alive = killed(process, run, moment, setting, rng)
-        if not alive and i == 0:
+        if not alive:
             return None
         at = time.monotonic() - started
         orphans = max(orphans, wait_for_orphans(process.pid))

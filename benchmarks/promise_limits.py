@@ -28,7 +28,7 @@ class Timed:
     Attributes:
         wall_s: from the start of the process to its exit.
         over_s: wall_s less the limit.
-        held: whether over_s is within what is promised and the search succeeded.
+        held: whether over_s and peak_pss_mb are within what is promised and the search succeeded.
         peak_rss_mb: largest sum of resident sizes seen; shared pages count once per process.
         peak_pss_mb: the same with shared pages counted once.
     """
@@ -66,6 +66,8 @@ def timed(
         metrics = json.loads((run / "metrics.json").read_text()) if (run / "metrics.json").exists() else {}
         lines = log.read_text(errors="replace").strip().splitlines()
     over = usage.wall_s - limit
+    in_time = over <= max(ALLOWED_S, ALLOWED_SHARE * limit)
+    in_memory = not memory or shared <= float(memory.removesuffix("G")) * 2**30
     reason = "" if usage.code == 0 else f"exit {usage.code}: {lines[-1][:200] if lines else 'no message'}"
     return Timed(
         version=version,
@@ -77,7 +79,7 @@ def timed(
         memory_limit=memory,
         wall_s=round(usage.wall_s, 2),
         over_s=round(over, 2),
-        held=int(usage.code == 0 and over <= max(ALLOWED_S, ALLOWED_SHARE * limit)),
+        held=int(usage.code == 0 and in_time and in_memory),
         trials=metrics.get("trials", 0),
         failed_trials=metrics.get("failed_trials", 0),
         validation_score=metrics.get("validation_score"),

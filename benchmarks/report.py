@@ -96,8 +96,9 @@ def report(rows: pd.DataFrame, *, ours: str, time_limit: float) -> str:
     dates = f"{rows['date'].min()} to {rows['date'].max()}"
     failed = rows[rows["failed"] == 1]
     protocol = (
-        f"Each system fits 70 % of a table in {time_limit:g} s on two cores, alone on the machine, and is scored on "
-        f"the rest (AUC for two classes, log-loss for more, RMSE for numbers). Split seeds: {splits}. Rows of {dates}."
+        f"Each system is given 70 % of a table, {time_limit:g} s and two cores, one row at a time, and scored on the "
+        f"rest (AUC for two classes, log-loss for more, RMSE for numbers). Default CatBoost and LightGBM have no limit "
+        f"to set; a row that takes 300 s is ended and has failed. Split seeds: {splits}. Rows of {dates}."
     )
     parts = [protocol, overview(rows, ours=ours), NOTE, scores(rows)]
     if len(failed):

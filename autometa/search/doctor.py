@@ -24,9 +24,9 @@ LEAST_DISK = 2**30
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
 # What each extra brings, by the modules' names in messages.
 EXTRAS = {
-    "ray": "searches on a Ray cluster",
+    "ray": "for searches on a Ray cluster, which are to come",
     "xgboost": "XGBoost among the models",
-    "onnx": "export to one ONNX file",
+    "onnx": "for export to one ONNX file, which is to come",
 }
 # XGBoost comes as a CPU and as a CUDA wheel; either gives the module.
 TWINS = {"xgboost-cpu": ("xgboost-cpu", "xgboost")}

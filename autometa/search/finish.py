@@ -15,6 +15,7 @@ from autometa.search.report import write_report
 from autometa.tables.findings import listed
 from autometa.tables.leaks import shared_rows
 from autometa.tables.reading import read_table
+from autometa.tables.side_columns import sample_weights
 
 if TYPE_CHECKING:
     from autometa.search.run import Run
@@ -50,8 +51,8 @@ def finish(run: Run, *, report: bool) -> None:
             f"{len(run.board.records)} tried: {'; '.join(reasons[:3]) or 'none was finished'}"
         )
     model = run.best.write(run.folder, run.board.records, run.schema, run.codec)
-    test_score = _test_score(run, model)
-    run.write_tables(test_score=test_score)
+    test_loss = _test_loss(run, model)
+    run.write_tables(test_loss=test_loss)
     if report:
         _report(run, model)
     run.folder.drop_work()
@@ -80,7 +81,7 @@ def _report(run: Run, model: Model) -> None:
     write_report(run.folder)
 
 
-def _test_score(run: Run, model: Model) -> float | None:
+def _test_loss(run: Run, model: Model) -> float | None:
     if run.settings.test is None:
         return None
     frame = read_table(run.settings.test, memory_bytes=run.settings.memory).frame
@@ -92,6 +93,6 @@ def _test_score(run: Run, model: Model) -> float | None:
     predictions = model.predict_features(features)
     for finding in (*target.findings, *findings, *shared_rows(run.table.features, features)):
         run.watcher.warn(finding)
-    known = target.values[target.known]
-    loss = run.metric.loss(known, predictions, threshold=model.touch.threshold)
-    return run.metric.score_of(loss)
+    weight = run.settings.weight
+    weights = sample_weights(frame[weight])[target.known] if weight in frame else None
+    return run.metric.loss(target.values[target.known], predictions, weights, threshold=model.touch.threshold)

@@ -73,7 +73,7 @@ def metrics_json(
     policy: str,
     seconds: float,
     history: Sequence[tuple[float, float]],
-    test_score: float | None,
+    test_loss: float | None,
 ) -> dict[str, Any]:
     """The content of metrics.json."""
     prior = sum(r.prior for r in records)
@@ -84,8 +84,8 @@ def metrics_json(
         "direction": "maximize" if metric.greater_is_better else "minimize",
         "validation_score": _score(metric, best.loss if best else math.nan),
     }
-    if test_score is not None:
-        content["test_score"] = test_score
+    if test_loss is not None:
+        content["test_score"] = _score(metric, test_loss)
     return content | {
         "best_single_score": _score(metric, min(losses, default=math.nan)),
         "trials": len(records),

@@ -222,7 +222,7 @@ class Run:
             losses.append(self.metric.loss(target[valid], constant))
         return [x for x in losses if not math.isnan(x)] or [math.inf]
 
-    def write(self, *, test_score: float | None = None) -> None:
+    def write(self, *, test_loss: float | None = None) -> None:
         """Write the model, the leaderboard and the metrics as they are now."""
         best = self.best.best
         assert best is not None
@@ -230,9 +230,9 @@ class Run:
         score = self.metric.score_of(best.loss)
         if not self.history or self.history[-1][1] != score:
             self.history.append((self.clock.elapsed, score))
-        self.write_tables(test_score=test_score)
+        self.write_tables(test_loss=test_loss)
 
-    def write_tables(self, *, test_score: float | None = None) -> None:
+    def write_tables(self, *, test_loss: float | None = None) -> None:
         """Write leaderboard.csv and metrics.json."""
         best = self.best.best
         members = dict(best.members) if best else {}
@@ -247,7 +247,7 @@ class Run:
                 policy=self.settings.policy,
                 seconds=self.clock.elapsed,
                 history=self.history,
-                test_score=test_score,
+                test_loss=test_loss,
             ),
         )
 
