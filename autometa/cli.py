@@ -275,7 +275,7 @@ def _errors(*, debug: bool) -> Iterator[None]:
 
 def _load_search() -> None:
     """Load what a search needs here, and start the process that loads the learners meanwhile."""
-    from autometa.search.fork_server import interrupts_held, warm_up
+    from autometa.workers.fork_server import interrupts_held, warm_up
 
     with interrupts_held():
         warm_up()
