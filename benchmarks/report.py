@@ -16,7 +16,8 @@ NOTE = (
     "Wall time holds everything from the start of the process to the predictions. Costs are medians, the largest in "
     "brackets; peak memory sums the resident sizes of the process tree; disk is what the system leaves (nothing where "
     "it only keeps the model in memory). Gain: (peer's loss - ours) / the larger of both, averaged over tables, with a "
-    "bootstrap over dataset families; a failure counts as a constant prediction there, and as last in ranks and wins."
+    "bootstrap over dataset families; a failure counts as a constant prediction there, and as last in ranks and wins. "
+    "FLAML is installed as flaml[automl], which brings no CatBoost; all read the same typed tables."
 )
 
 
