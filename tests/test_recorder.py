@@ -1,22 +1,24 @@
 """A recording: whole rows, breadth first, the same after any kill, and bad tables and fits are named."""
 
 import json
+import shutil
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
 from tables import classification, regression
 
-from autometa.errors import InputError, RunError
+from autometa.errors import InputError, ModelError, RunError
+from autometa.records.collection import Collection
 from autometa.records.prepared import Source, prepare
 from autometa.records.recorder import Recorder, Settings, key_of
 from autometa.records.shard import Shard
 from autometa.space import Space
 from autometa.tables.splits import Folds
 from autometa.tables.table import Table
+from autometa.task import Task
 
-SPACE = Space.load(Path(__file__).parent / "quick.toml")
+SPACE = Space.load("tabular").restrict({"algorithm": {"choices": ["linear", "nearest_neighbours", "lightgbm"]}})
 DEFAULTS = [SPACE.complete({"algorithm": "linear"})]
 SETTINGS = Settings(configs=9, shared=5, budgeted=2, seconds=5.0, seed=1)
 TIMES = {"fit_s", "predict_s", "peak_mb"}
@@ -34,14 +36,20 @@ def record(sources, folder, *, settings=SETTINGS, say=lambda _: None):
     recorder = Recorder(sources, SPACE, DEFAULTS, folder, settings, say)
     try:
         recorder.record()
+        recorder.write()
     finally:
         recorder.close()
     return recorder.rows
 
 
 @pytest.fixture(scope="module")
-def undisturbed(sources, tmp_path_factory):
-    return record(sources, tmp_path_factory.mktemp("undisturbed"))
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("undisturbed")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(sources, folder):
+    return record(sources, folder)
 
 
 def timeless(rows):
@@ -139,3 +147,46 @@ def test_test_rows_are_never_trained_on(sources, tmp_path):
     assert not set(table.features.numbers[:, place]) & set(test.features.numbers[:, place])
     for part in (table, test):
         assert np.bincount(part.target).min() > 0.47 * len(part)
+
+
+def test_the_collection_holds_what_was_recorded(undisturbed, folder):
+    found = Collection.load(folder)
+    assert found.space == Space.load("tabular")
+    assert found.splits == {"": ["colours", "numbers"]}
+    assert set(found.card.versions) >= {"lightgbm", "numpy"}
+    task = found.tasks["numbers"]
+    assert task.features["kind"] == "regression"
+    assert task.features["rows"] == 105
+    rows = [r for r in undisturbed if r["task"] == "numbers"]
+    assert len(task.history) == len(rows)
+    best = min((r for r in rows if r["budget"] == 1.0), key=lambda r: r["loss"])
+    whole = [t for t in task.history if t.budget == 1.0]
+    assert min(t.loss for t in whole) == pytest.approx(best["loss"])
+    assert task == Task("numbers", found.space, features=task.features).observe(*task.history)
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda f: (f / "card.toml").unlink(), "cannot be read"),
+        (lambda f: (f / "card.toml").write_text("name = "), "not the card"),
+        (lambda f: (f / "card.toml").write_text('format = 1\nchecksum = "x"\n'), "not the card"),
+        (lambda f: (f / "trials.parquet").write_bytes(b"PAR1"), "is not the file"),
+        (lambda f: _change(f, "format = 1", "format = 9"), "format"),
+        (lambda f: _change(f, 'space_version = "tabular-1"', 'space_version = "tabular-9"'), "tabular-9"),
+        (lambda f: _change(f, 'name = "numbers"', 'name = "others"'), "lacks"),
+    ],
+)
+def test_a_damaged_collection_is_refused(undisturbed, folder, tmp_path, damage, says):
+    assert undisturbed
+    for name in ("card.toml", "trials.parquet"):
+        shutil.copy(folder / name, tmp_path / name)
+    damage(tmp_path)
+    with pytest.raises(ModelError, match=says):
+        Collection.load(tmp_path)
+
+
+def _change(folder, old, new):
+    card = folder / "card.toml"
+    assert old in card.read_text()
+    card.write_text(card.read_text().replace(old, new))

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autometa.errors import InputError
+from autometa.records.collection import Card, Dataset, trial_of, write_collection
 from autometa.records.evaluation import Job, Record, run, to_row
 from autometa.records.plan import Planned, breadth_first, moves, random_configs, shared_configs
-from autometa.records.prepared import Source, prepare
+from autometa.records.prepared import FOLDS, MOST_TRAINING_ROWS, Source, prepare
 from autometa.records.shard import Shard
-from autometa.task import Trial
+from autometa.tables.library_versions import library_versions
+from autometa.tables.objective import OBJECTIVE_VERSION
 from autometa.workers.pool import WorkerPool
 
 if TYPE_CHECKING:
@@ -105,6 +107,27 @@ class Recorder:
         for stage in (self._shared_jobs, self._budget_jobs, self._random_jobs, self._move_jobs):
             self._run(job for job in stage() if key_of_job(job) not in self._done)
 
+    def write(self) -> None:
+        """Write what is recorded so far as a collection: trials.parquet and its card."""
+        s = self.settings
+        card = Card(
+            name=self.folder.name,
+            about=(
+                f"{s.shared} shared configs and {s.configs - s.shared} of its own on each table, one thread a fit; "
+                f"losses of {FOLDS} folds of at most {MOST_TRAINING_ROWS:,} training rows, and of test rows that no "
+                f"fold has seen; {s.budgeted} shared configs on a ninth and a third of one fold's rows as well"
+            ),
+            space=self.space.name,
+            space_version=self.space.version,
+            objective_version=OBJECTIVE_VERSION,
+            seed=s.seed,
+            seconds=s.seconds,
+            versions=library_versions(),
+            machines=tuple(sorted({row["machine"] for row in self.rows})),
+            datasets=tuple(Dataset(**content) for content in self.tasks.values()),
+        )
+        write_collection(self.folder, card, (row for row in self.rows if row["task"] in self.tasks))
+
     def close(self) -> None:
         """Let others record."""
         self._shard.close()
@@ -185,21 +208,6 @@ def key_of(row: dict[str, Any]) -> Key:
 def key_of_job(job: Job) -> Key:
     """The same of a job."""
     return job.task, job.config_id, round(job.budget, 6), job.folds
-
-
-def trial_of(row: dict[str, Any]) -> Trial:
-    """A recorded evaluation as policies see it."""
-    nan = float("nan")
-    losses = tuple(nan if x is None else x for x in row["fold_losses"])
-    return Trial(
-        config=row["config"],
-        state="complete" if row["loss"] is not None else "failed",
-        loss=nan if row["loss"] is None else row["loss"],
-        fold_losses=losses,
-        budget=row["budget"],
-        seconds=(row["fit_s"] or 0.0) + (row["predict_s"] or 0.0),
-        curve=tuple(row["curve"]),
-    )
 
 
 @cache
