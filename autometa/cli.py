@@ -186,6 +186,46 @@ def suggest(
 
 
 @app.command()
+def record(
+    data: Annotated[list[Path], typer.Argument(help="Tables: csv, csv.gz, tsv or parquet.")],
+    *,
+    into: Annotated[Path, typer.Option(help="Folder of the collection; one that was stopped is gone on with.")],
+    configs: Annotated[int, typer.Option(help="Configs on each table.")] = 200,
+    shared: Annotated[int, typer.Option(help="Of these, the same on every table.")] = 160,
+    time_limit: Annotated[str, typer.Option(help="Limit of a fit, as 20s.")] = "20s",
+    space: Annotated[str, typer.Option(help="A shipped search space or a TOML file.")] = "tabular",
+    index: Annotated[
+        Path | None, typer.Option(help="A CSV that says each table's name, task, family, split, origin and licence.")
+    ] = None,
+    predictions: Annotated[Path | None, typer.Option(help="Folder that keeps all predictions.")] = None,
+    seed: Annotated[int, typer.Option(help="The one source of randomness.")] = 0,
+    workers: Annotated[int | None, typer.Option(help="Fits at the same time [default: the cores granted].")] = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Evaluate many configs on tables and record them: prior tasks to learn from."""
+    with _errors(debug=debug):
+        from autometa.records.recorder import Settings
+        from autometa.search.recording import record as record_tables
+        from autometa.search.resources import granted_cores, granted_memory
+        from autometa.search.settings import parse_duration
+
+        settings = Settings(
+            configs=configs,
+            shared=min(shared, configs),
+            seconds=parse_duration(time_limit),
+            seed=seed,
+            workers=workers or granted_cores(),
+            memory=granted_memory(),
+            predictions=predictions,
+        )
+        rows = record_tables(
+            data, into, index=index, space=space, settings=settings, say=(lambda _: None) if quiet else _say
+        )
+        typer.echo(f"{rows} evaluations in {into}")
+
+
+@app.command()
 def report(run: RunPath, *, debug: Debug = False) -> None:
     """Write report.html anew from the files of a run."""
     with _errors(debug=debug):
@@ -275,7 +315,7 @@ def _errors(*, debug: bool) -> Iterator[None]:
 
 def _load_search() -> None:
     """Load what a search needs here, and start the process that loads the learners meanwhile."""
-    from autometa.search.fork_server import interrupts_held, warm_up
+    from autometa.workers.fork_server import interrupts_held, warm_up
 
     with interrupts_held():
         warm_up()

@@ -19,6 +19,7 @@ PACKAGE = ROOT / "autometa"
 # Each room may import from itself and from those before it.
 ORDER = [
     "errors",
+    "workers",
     "parameters",
     "space",
     "task",

@@ -14,12 +14,12 @@ import pytest
 from tables import classification
 
 import autometa
-from autometa.search import fork_server  # noqa: F401 (the script below takes it from here)
 from autometa.search.local import LocalExecutor
 from autometa.search.work import FitJob
 from autometa.space import Space
 from autometa.tables.splits import make_folds
 from autometa.tables.table import Features, Table
+from autometa.workers import fork_server  # noqa: F401 (the script below takes it from here)
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK = """\

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +26,7 @@ from autometa.search.schedule import HANG, Board, ByClock, ByCount, Schedule, St
 from autometa.search.settings import WORKER_MEMORY, Settings
 from autometa.search.status import Status, Watcher
 from autometa.search.work import FitJob
+from autometa.tables.library_versions import library_versions
 from autometa.tables.metrics import Metric, resolve_metric
 from autometa.tables.objective import OBJECTIVE_VERSION
 from autometa.tables.schema import Schema
@@ -39,9 +38,6 @@ from autometa.task import Task
 
 if TYPE_CHECKING:
     from autometa.space import Space
-
-
-PACKAGES = ("torch", "optuna", "scikit-learn", "pandas", "numpy", "lightgbm", "catboost", "xgboost-cpu")
 
 
 class Run:
@@ -106,7 +102,7 @@ class Run:
             "data": data.description,
             "reading_seconds": data.reading_seconds,
             "plan": asdict(data.plan),
-            "versions": _versions(),
+            "versions": library_versions(),
         }
         folder.write_run(content)
         watcher.say(
@@ -274,11 +270,3 @@ def _own_memory() -> int:
     import psutil
 
     return int(psutil.Process().memory_info().rss)
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in PACKAGES:
-        with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found

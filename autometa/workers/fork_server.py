@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LIBRARIES = ["autometa.search.work", "lightgbm", "catboost", "torch", "sklearn.ensemble"]
+LIBRARIES = ["autometa.tables.objective", "lightgbm", "catboost", "torch", "sklearn.ensemble"]
 
 
 class _Process(ForkServerProcess):

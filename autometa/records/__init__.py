@@ -1,0 +1,1 @@
+"""Recorded tasks: their format, recording new ones, and reading public ones."""

@@ -1,0 +1,219 @@
+"""Recording: evaluate planned configs on tables, breadth first, and go on after any kill."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autometa.errors import InputError
+from autometa.records.collection import Card, Dataset, trial_of, write_collection
+from autometa.records.evaluation import Job, Record, run, to_row
+from autometa.records.plan import Planned, breadth_first, moves, random_configs, shared_configs
+from autometa.records.prepared import FOLDS, MOST_TRAINING_ROWS, Source, prepare
+from autometa.records.shard import Shard
+from autometa.tables.library_versions import library_versions
+from autometa.tables.objective import OBJECTIVE_VERSION
+from autometa.workers.pool import WorkerPool
+
+if TYPE_CHECKING:
+    from autometa.space import Config, Space
+
+AT_ONCE = 20  # shared configs that each table gets before any table gets its next
+BUDGETS = (1 / 9, 1 / 3)  # the whole is in the folds already
+TICK = 0.5
+
+Key = tuple[str, str, float, int]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is recorded.
+
+    Attributes:
+        configs: on each table in all, budgets not counted.
+        shared: of these, the same on every table; of the others one half is random, one half moves near the best.
+        budgeted: shared configs that are recorded on shares of the training rows of one fold as well.
+        seconds: limit of a fit.
+        seed: of rows, configs and fits.
+        workers: evaluations at a time.
+        memory: bytes for all workers, None for no limit.
+        predictions: folder that keeps predictions, or None.
+    """
+
+    configs: int = 200
+    shared: int = 160
+    budgeted: int = 60
+    seconds: float = 20.0
+    seed: int = 0
+    workers: int = 1
+    memory: int | None = None
+    predictions: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.shared <= self.configs:
+            raise InputError(f"of {self.configs} configs, 1 to all can be shared; got {self.shared}")
+        if self.seconds <= 0 or self.workers < 1:
+            raise InputError(f"seconds and workers must be positive; got {self.seconds} and {self.workers}")
+
+
+class Recorder:
+    """A recording of some tables into a folder.
+
+    Args:
+        sources: the tables.
+        space: of the configs.
+        defaults: configs made by hand, which come first.
+        folder: of the recording; one that was stopped is gone on with.
+        settings: what is recorded.
+        say: is told what happens, a line at a time.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        space: Space,
+        defaults: Sequence[Config],
+        folder: Path,
+        settings: Settings,
+        say: Callable[[str], None],
+    ) -> None:
+        names = [s.name for s in sources]
+        if len(set(names)) < len(names):
+            raise InputError("every table needs a name of its own; two of these have the same")
+        self.space, self.settings, self.folder = space, settings, folder
+        self._say = say
+        self.shared = shared_configs(space, defaults, n=settings.shared, seed=settings.seed)
+        self._work = folder / "recording"
+        self._shard = Shard(self._work / "rows.jsonl")
+        self._done: set[Key] = {key_of(row) for row in self._shard.rows}
+        self.tasks: dict[str, dict[str, Any]] = {}
+        for source in sources:
+            try:
+                self.tasks[source.name] = prepare(source, self._work / "tables" / source.name, seed=settings.seed)
+            except InputError as error:
+                say(f"{source.name} is left out: {error}")
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """What is recorded so far."""
+        return self._shard.rows
+
+    def record(self) -> None:
+        """Do all that is planned and not done yet."""
+        for stage in (self._shared_jobs, self._budget_jobs, self._random_jobs, self._move_jobs):
+            self._run(job for job in stage() if key_of_job(job) not in self._done)
+
+    def write(self) -> None:
+        """Write what is recorded so far as a collection: trials.parquet and its card."""
+        s = self.settings
+        card = Card(
+            name=self.folder.name,
+            about=(
+                f"{s.shared} shared configs and {s.configs - s.shared} of its own on each table, one thread a fit; "
+                f"losses of {FOLDS} folds of at most {MOST_TRAINING_ROWS:,} training rows, and of test rows that no "
+                f"fold has seen; {s.budgeted} shared configs on a ninth and a third of one fold's rows as well"
+            ),
+            space=self.space.name,
+            space_version=self.space.version,
+            objective_version=OBJECTIVE_VERSION,
+            seed=s.seed,
+            seconds=s.seconds,
+            versions=library_versions(),
+            machines=tuple(sorted({row["machine"] for row in self.rows})),
+            datasets=tuple(Dataset(**content) for content in self.tasks.values()),
+        )
+        write_collection(self.folder, card, (row for row in self.rows if row["task"] in self.tasks))
+
+    def close(self) -> None:
+        """Let others record."""
+        self._shard.close()
+
+    def _run(self, jobs: Iterator[Job]) -> None:
+        pool: WorkerPool[Job, Record] = WorkerPool(run, slots=self.settings.workers)
+        running, more = 0, True
+        try:
+            while more or running:
+                while more and pool.free:
+                    job = next(jobs, None)
+                    more = job is not None
+                    if job is not None:
+                        pool.submit(job)
+                        running += 1
+                for ended in pool.wait(TICK):
+                    running -= 1
+                    self._take(ended.value or Record.failed(ended.job, ended.error), ended.job)
+        finally:
+            pool.stop()
+
+    def _take(self, record: Record, job: Job) -> None:
+        row = to_row(record) | {"folds": job.folds, "machine": machine()}
+        self._shard.append(row)
+        self._done.add(key_of(row))
+        loss = "-" if row["loss"] is None else f"{row['loss']:.4g}"
+        self._say(
+            f"{record.task} {record.config_id} {record.budget:.2f}: {record.state} {loss} {record.error}".rstrip()
+        )
+
+    def _job(self, task: str, planned: Planned, *, budget: float = 1.0, folds: int | None = None) -> Job:
+        s = self.settings
+        return Job(
+            folder=str(self._work / "tables" / task),
+            task=task,
+            config_id=planned.config_id,
+            origin=planned.origin,
+            config=planned.config,
+            budget=budget,
+            folds=folds or self.tasks[task]["folds"],
+            seed=s.seed,
+            seconds=s.seconds,
+            memory=None if s.memory is None else s.memory // s.workers,
+            predictions=None if s.predictions is None or folds else str(s.predictions),
+        )
+
+    def _shared_jobs(self) -> Iterator[Job]:
+        for task, planned in breadth_first(self.shared, list(self.tasks), at_once=AT_ONCE):
+            yield self._job(task, planned)
+
+    def _budget_jobs(self) -> Iterator[Job]:
+        budgeted = self.shared[: self.settings.budgeted]
+        for task, planned in breadth_first(budgeted, list(self.tasks), at_once=AT_ONCE):
+            for budget in BUDGETS:
+                yield self._job(task, planned, budget=budget, folds=1)
+
+    def _random_jobs(self) -> Iterator[Job]:
+        own = self.settings.configs - self.settings.shared
+        for task in self.tasks:
+            for planned in random_configs(self.space, task=task, n=own - own // 2, seed=self.settings.seed):
+                yield self._job(task, planned)
+
+    def _move_jobs(self) -> Iterator[Job]:
+        own = self.settings.configs - self.settings.shared
+        for task in self.tasks:
+            trials = [trial_of(row) for row in self.rows if row["task"] == task and row["origin"] != "move"]
+            # In an order that does not depend on which evaluation ended first.
+            whole = sorted((t for t in trials if t.budget == 1.0), key=lambda t: (t.loss, str(t.config)))
+            for planned in moves(self.space, whole, task=task, n=own // 2, seed=self.settings.seed):
+                yield self._job(task, planned)
+
+
+def key_of(row: dict[str, Any]) -> Key:
+    """What makes an evaluation the one that it is."""
+    return row["task"], row["config_id"], round(row["budget"], 6), row["folds"]
+
+
+def key_of_job(job: Job) -> Key:
+    """The same of a job."""
+    return job.task, job.config_id, round(job.budget, 6), job.folds
+
+
+@cache
+def machine() -> str:
+    """The kind of processor, which times are comparable on."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
