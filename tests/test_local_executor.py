@@ -156,7 +156,7 @@ def test_workers_killed_while_idle_are_replaced(executor, work):
         worker.kill()
     # The pool learns of it in its own time: before that, the next fit would be lost with the workers.
     deadline = time.monotonic() + 10
-    while executor._pool.active and time.monotonic() < deadline:
+    while executor._pool._pool.active and time.monotonic() < deadline:
         time.sleep(0.05)
     executor.submit(job(work, 1))
     assert outcomes(executor)[1].score is not None
