@@ -24,6 +24,7 @@ import tomli_w
 
 from autometa.errors import ModelError, SpaceError
 from autometa.space import Space
+from autometa.tables.whole_files import write_whole
 from autometa.task import Task, Trial
 
 FORMAT = 1
@@ -50,7 +51,6 @@ SCHEMA = pa.schema(
         ("rounds", pa.int32()),
     ]
 )
-STATES = {"complete", "timed_out", "failed"}
 
 
 @dataclass(frozen=True)
@@ -203,9 +203,7 @@ def write_collection(folder: Path, card: Card, rows: Iterable[Mapping[str, Any]]
     checksum = hashlib.sha256(beside.read_bytes()).hexdigest()
     beside.replace(folder / TRIALS)
     document = {"format": FORMAT, "checksum": checksum, **_plain(asdict(card))}
-    new_card = folder / f"new-{CARD}"
-    new_card.write_text(tomli_w.dumps(document), encoding="utf-8")
-    new_card.replace(folder / CARD)
+    write_whole(folder / CARD, tomli_w.dumps(document))
 
 
 def trial_of(row: Mapping[str, Any]) -> Trial:

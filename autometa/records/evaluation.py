@@ -16,6 +16,7 @@ from autometa.tables.metrics import resolve_metric
 from autometa.tables.objective import Evaluation, evaluate
 from autometa.tables.splits import Folds
 from autometa.tables.table import Table
+from autometa.workers.pool import OUTLASTED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,7 +95,7 @@ class Record:
     @classmethod
     def failed(cls, job: Job, error: str) -> Record:
         """Of an evaluation that gave nothing."""
-        state = "timed_out" if "time limit" in error else "failed"
+        state = "timed_out" if OUTLASTED in error else "failed"
         return cls(job.task, job.config_id, job.origin, job.config, job.budget, state=state, error=error)
 
 

@@ -8,6 +8,7 @@ import os
 from typing import IO, TYPE_CHECKING, Any
 
 from autometa.errors import RunError
+from autometa.tables.whole_files import cut_torn_tail
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,18 +26,15 @@ class Shard:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file: IO[bytes] = path.open("ab+")
+        self._file: IO[bytes] = path.open("ab")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self._file.close()
             raise RunError(f"another process is recording into {path.parent}; wait for it, or stop it first") from error
-        self._file.seek(0)
-        content = self._file.read()
-        whole = content.rfind(b"\n") + 1
-        self._file.truncate(whole)
+        cut_torn_tail(path)
         try:
-            self.rows: list[dict[str, Any]] = [json.loads(line) for line in content[:whole].splitlines()]
+            self.rows: list[dict[str, Any]] = [json.loads(line) for line in path.read_bytes().splitlines()]
         except ValueError as error:
             self._file.close()
             raise RunError(f"{path} is damaged ({error}); take the lines before that one, or record anew") from error

@@ -19,6 +19,7 @@ from optuna.trial import TrialState, create_trial
 
 from autometa.errors import RunError
 from autometa.search.records import TrialRecord
+from autometa.tables.whole_files import cut_torn_tail
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,14 +104,3 @@ class Journal:
                 elapsed = max(elapsed, record.elapsed)
             records.append(record)
         return records, elapsed
-
-
-def cut_torn_tail(path: Path) -> None:
-    """Cut a file back to its last newline; what follows is half a line of a killed writer."""
-    if not path.exists():
-        return
-    with path.open("rb+") as handle:
-        content = handle.read()
-        end = content.rfind(b"\n") + 1
-        if end < len(content):
-            handle.truncate(end)

@@ -11,6 +11,7 @@ from autometa.parameters import Categorical
 from autometa.search.records import TrialRecord
 from autometa.search.schedule import Step
 from autometa.search.work import fold_files, run_fit
+from autometa.workers.pool import OUTLASTED
 
 if TYPE_CHECKING:
     from autometa.search.run import Run
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 CHEAPEST_FIRST = ("linear", "nearest_neighbours", "lightgbm", "xgboost", "extra_trees", "random_forest", "catboost")
 MOST_ROWS = 2_000
 OUT_OF_TIME = "out of time"
-OUTLASTED = "the time limit of a fit"
 
 
 def last_resort(run: Run) -> None:

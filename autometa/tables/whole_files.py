@@ -1,4 +1,4 @@
-"""Text files that a reader sees as they were or as they will be, never in part."""
+"""Text files that a reader sees as they were or as they will be, never in part, and files of whole lines."""
 
 from __future__ import annotations
 
@@ -17,3 +17,14 @@ def write_whole(path: Path, text: str) -> None:
         handle.flush()
         os.fsync(handle.fileno())
     beside.replace(path)
+
+
+def cut_torn_tail(path: Path) -> None:
+    """Cut a file back to its last newline; what follows is half a line of a killed writer."""
+    if not path.exists():
+        return
+    with path.open("rb+") as handle:
+        content = handle.read()
+        end = content.rfind(b"\n") + 1
+        if end < len(content):
+            handle.truncate(end)

@@ -25,6 +25,7 @@ from autometa.workers.fork_server import WithoutMain, warm_up
 
 _OUT_OF_MEMORY = 87  # exit code of a worker that passed its memory limit
 _ORPHANED = 88
+OUTLASTED = "the time limit of a fit"  # in the error of a job that was killed for taking too long
 _POLL = 0.05
 _limit_bytes: list[int | None] = [None]
 
@@ -122,7 +123,7 @@ def _what_became(job: J, future: Any) -> Ended[J, Any]:
     try:
         return Ended(job, future.result())
     except FutureTimeoutError:
-        error = f"stopped after {job.kill_after:.1f} s, the time limit of a fit"
+        error = f"stopped after {job.kill_after:.1f} s, {OUTLASTED}"
     except ProcessExpired as expired:
         if expired.exitcode == _OUT_OF_MEMORY:
             error = f"stopped at its memory limit of {(job.memory or 0) / 2**20:.0f} MB"
