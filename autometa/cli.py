@@ -192,6 +192,7 @@ def record(
     into: Annotated[Path, typer.Option(help="Folder of the collection; one that was stopped is gone on with.")],
     configs: Annotated[int, typer.Option(help="Configs on each table.")] = 200,
     shared: Annotated[int, typer.Option(help="Of these, the same on every table.")] = 160,
+    rows: Annotated[int, typer.Option(help="The most training rows of a fold.")] = 3_000,
     time_limit: Annotated[str, typer.Option(help="Limit of a fit, as 20s.")] = "20s",
     space: Annotated[str, typer.Option(help="A shipped search space or a TOML file.")] = "tabular",
     index: Annotated[
@@ -213,16 +214,17 @@ def record(
         settings = Settings(
             configs=configs,
             shared=min(shared, configs),
+            rows=rows,
             seconds=parse_duration(time_limit),
             seed=seed,
             workers=workers or granted_cores(),
             memory=granted_memory(),
             predictions=predictions,
         )
-        rows = record_tables(
+        recorded = record_tables(
             data, into, index=index, space=space, settings=settings, say=(lambda _: None) if quiet else _say
         )
-        typer.echo(f"{rows} evaluations in {into}")
+        typer.echo(f"{recorded} evaluations in {into}")
 
 
 @app.command()

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from autometa.task import Task
 SPACE = Space.load("tabular").restrict({"algorithm": {"choices": ["linear", "nearest_neighbours", "lightgbm"]}})
 DEFAULTS = [SPACE.complete({"algorithm": "linear"})]
 SETTINGS = Settings(configs=9, shared=5, budgeted=2, seconds=5.0, seed=1)
-TIMES = {"fit_s", "predict_s", "peak_mb"}
+TIMES = {"fit_s", "predict_s", "cpu_s", "peak_mb"}
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +140,7 @@ def test_bad_settings(change):
 def test_test_rows_are_never_trained_on(sources, tmp_path):
     frame = classification(9000).assign(number=np.arange(9000.0))
     frame.to_parquet(tmp_path / "large.parquet")
-    card = prepare(Source("large", tmp_path / "large.parquet", "label"), tmp_path / "large", seed=0)
+    card = prepare(Source("large", tmp_path / "large.parquet", "label"), tmp_path / "large", rows=3_000, seed=0)
     assert (card["rows"], card["recorded_rows"], card["test_rows"]) == (9000, 4500, 2700)
     table, test = Table.load(tmp_path / "large" / "table"), Table.load(tmp_path / "large" / "test")
     assert len(Folds.load(tmp_path / "large" / "folds").pair(0)[0]) == 3000
@@ -190,3 +191,10 @@ def _change(folder, old, new):
     card = folder / "card.toml"
     assert old in card.read_text()
     card.write_text(card.read_text().replace(old, new))
+
+
+def test_a_recording_goes_on_only_with_what_it_was_begun_with(sources, folder, undisturbed):
+    for change, name in (({"rows": 100}, "rows"), ({"seed": 2}, "seed"), ({"seconds": 6.0}, "time limit")):
+        with pytest.raises(InputError, match=f"another {name}"):
+            record(sources, folder, settings=replace(SETTINGS, **change))
+    assert len(record(sources, folder)) == len(undisturbed)

@@ -72,6 +72,12 @@ def defaults(task: Task) -> list[Default]:
     return found
 
 
+def hand_made(space: Space) -> list[Config]:
+    """All defaults that fit a space, in the order of the file."""
+    fitted = (_fitted(space, entry["config"]) for entry in _document()["entries"])
+    return [config for config in fitted if config is not None]
+
+
 def source_of(task: Task, config: Config) -> str:
     """Where a proposal of the policy came from, for people to read."""
     names = {key(d.config): d.name for d in defaults(task)}

@@ -43,6 +43,7 @@ SCHEMA = pa.schema(
         ("test_loss", pa.float32()),
         ("fit_s", pa.float32()),
         ("predict_s", pa.float32()),
+        ("cpu_s", pa.float32()),
         ("peak_mb", pa.float32()),
         ("state", pa.string()),
         ("error", pa.string()),

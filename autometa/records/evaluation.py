@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import resource
+import time
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -69,7 +70,8 @@ class Record:
         fold_losses: of the validation rows of each fold.
         loss: their mean; NaN where it failed.
         test_loss: of the mean prediction of the fold models for the test rows.
-        fit_s, predict_s: of all folds together.
+        fit_s, predict_s: of all folds together, by the clock.
+        cpu_s: processor seconds of both, which a busy machine does not stretch.
         peak_mb: of the worker so far, an upper bound.
         state: "complete", "timed_out" (the limit ended a fit, the losses are of its best state) or "failed".
         curve: validation loss of the last fold's fit by round or epoch, thinned.
@@ -86,6 +88,7 @@ class Record:
     test_loss: float = math.nan
     fit_s: float = math.nan
     predict_s: float = math.nan
+    cpu_s: float = math.nan
     peak_mb: float = math.nan
     state: str = "failed"
     error: str = ""
@@ -120,6 +123,7 @@ def _run(job: Job) -> Record:
     table, test, folds, metric_name = _inputs(job.folder)
     metric = resolve_metric(metric_name, table.kind)
     found: list[Evaluation] = []
+    begun = time.process_time()
     for fold in range(job.folds):
         train, valid = folds.pair(fold)
         found.append(
@@ -134,6 +138,7 @@ def _run(job: Job) -> Record:
                 seconds=job.seconds,
             )
         )
+    cpu_s = time.process_time() - begun
     on_test = np.stack([e.model.predict(test.features) for e in found]).mean(axis=0)
     if job.predictions is not None:
         _keep(Path(job.predictions), job, found, on_test)
@@ -150,6 +155,7 @@ def _run(job: Job) -> Record:
         test_loss=float(metric.loss(test.target, on_test, test.weights)),
         fit_s=sum(e.seconds for e in found),
         predict_s=sum(e.predict_seconds for e in found),
+        cpu_s=cpu_s,
         peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         state="timed_out" if any(e.stopped_by_clock for e in found) else "complete",
         curve=tuple(curve[i] for i in np.unique(np.linspace(0, len(curve) - 1, CURVE_POINTS).astype(int)))

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FOLDS = 3
-MOST_TRAINING_ROWS = 3_000  # of a fold
 MOST_TEST_ROWS = 3_000
 TEST_SHARE = 0.3
 
@@ -49,10 +48,16 @@ class Source:
     licence: str = ""
 
 
-def prepare(source: Source, folder: Path, *, seed: int) -> dict[str, Any]:
+def prepare(source: Source, folder: Path, *, rows: int, seed: int) -> dict[str, Any]:
     """Read a table, draw its rows and write them; what the card is to say of it.
 
     The test rows are drawn first, class by class; of the others as many are kept as the folds may have.
+
+    Args:
+        source: the table.
+        folder: where the arrays go; what is there already is taken as it is.
+        rows: the most training rows of a fold.
+        seed: of the draws.
 
     Raises:
         InputError: the table cannot be used.
@@ -66,7 +71,7 @@ def prepare(source: Source, folder: Path, *, seed: int) -> dict[str, Any]:
     codec, known, _ = TargetCodec.fit(frame[target], infer_task(frame[target], source.task))
     frame = frame[known].reset_index(drop=True)
     values = codec.encode(frame[target])
-    rest, test = _split(values, seed=seed, classes=bool(codec.classes))
+    rest, test = _split(values, most=rows * FOLDS // (FOLDS - 1), seed=seed, classes=bool(codec.classes))
     schema, _ = Schema.fit(frame.iloc[rest], exclude={target})
     table, test_table = (
         Table(schema.encode(frame.iloc[rows])[0], values[rows], codec.classes, None) for rows in (rest, test)
@@ -97,14 +102,13 @@ def prepare(source: Source, folder: Path, *, seed: int) -> dict[str, Any]:
     return content
 
 
-def _split(values: np.ndarray[Any, Any], *, seed: int, classes: bool) -> tuple[np.ndarray[Any, Any], ...]:
+def _split(values: np.ndarray[Any, Any], *, most: int, seed: int, classes: bool) -> tuple[np.ndarray[Any, Any], ...]:
     """Rows to learn from and rows to test on, in ascending order."""
     rng = np.random.default_rng(seed)
     # Class by class, or from low to high: every third or so row of a shuffled stratum is for testing.
     order = np.lexsort((rng.random(len(values)), values)) if classes else np.argsort(values, kind="stable")
     at = (np.arange(len(values)) * TEST_SHARE + rng.random()) % 1.0 < TEST_SHARE
     test, rest = order[at], order[~at]
-    most = MOST_TRAINING_ROWS * FOLDS // (FOLDS - 1)
     return np.sort(_thin(rest, most, rng)), np.sort(_thin(test, MOST_TEST_ROWS, rng))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import platform
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,10 +15,11 @@ from autometa.errors import InputError
 from autometa.records.collection import Card, Dataset, trial_of, write_collection
 from autometa.records.evaluation import Job, Record, run, to_row
 from autometa.records.plan import Planned, breadth_first, moves, random_configs, shared_configs
-from autometa.records.prepared import FOLDS, MOST_TRAINING_ROWS, Source, prepare
+from autometa.records.prepared import FOLDS, Source, prepare
 from autometa.records.shard import Shard
 from autometa.tables.library_versions import library_versions
 from autometa.tables.objective import OBJECTIVE_VERSION
+from autometa.tables.whole_files import write_whole
 from autometa.workers.pool import WorkerPool
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ class Settings:
         configs: on each table in all, budgets not counted.
         shared: of these, the same on every table; of the others one half is random, one half moves near the best.
         budgeted: shared configs that are recorded on shares of the training rows of one fold as well.
+        rows: the most training rows of a fold.
         seconds: limit of a fit.
         seed: of rows, configs and fits.
         workers: evaluations at a time.
@@ -47,6 +51,7 @@ class Settings:
     configs: int = 200
     shared: int = 160
     budgeted: int = 60
+    rows: int = 3_000
     seconds: float = 20.0
     seed: int = 0
     workers: int = 1
@@ -56,8 +61,10 @@ class Settings:
     def __post_init__(self) -> None:
         if not 0 < self.shared <= self.configs:
             raise InputError(f"of {self.configs} configs, 1 to all can be shared; got {self.shared}")
-        if self.seconds <= 0 or self.workers < 1:
-            raise InputError(f"seconds and workers must be positive; got {self.seconds} and {self.workers}")
+        if self.seconds <= 0 or self.workers < 1 or self.rows < 1:
+            raise InputError(
+                f"seconds, rows and workers must be positive; got {self.seconds}, {self.rows} and {self.workers}"
+            )
 
 
 class Recorder:
@@ -89,11 +96,14 @@ class Recorder:
         self.shared = shared_configs(space, defaults, n=settings.shared, seed=settings.seed)
         self._work = folder / "recording"
         self._shard = Shard(self._work / "rows.jsonl")
+        self._same_as_before(defaults)
         self._done: set[Key] = {key_of(row) for row in self._shard.rows}
         self.tasks: dict[str, dict[str, Any]] = {}
         for source in sources:
             try:
-                self.tasks[source.name] = prepare(source, self._work / "tables" / source.name, seed=settings.seed)
+                self.tasks[source.name] = prepare(
+                    source, self._work / "tables" / source.name, rows=settings.rows, seed=settings.seed
+                )
             except InputError as error:
                 say(f"{source.name} is left out: {error}")
 
@@ -105,7 +115,7 @@ class Recorder:
     def record(self) -> None:
         """Do all that is planned and not done yet."""
         for stage in (self._shared_jobs, self._budget_jobs, self._random_jobs, self._move_jobs):
-            self._run(job for job in stage() if key_of_job(job) not in self._done)
+            self._run(job for job in stage() if key_of(vars(job)) not in self._done)
 
     def write(self) -> None:
         """Write what is recorded so far as a collection: trials.parquet and its card."""
@@ -114,8 +124,8 @@ class Recorder:
             name=self.folder.name,
             about=(
                 f"{s.shared} shared configs and {s.configs - s.shared} of its own on each table, one thread a fit; "
-                f"losses of {FOLDS} folds of at most {MOST_TRAINING_ROWS:,} training rows, and of test rows that no "
-                f"fold has seen; {s.budgeted} shared configs on a ninth and a third of one fold's rows as well"
+                f"losses of {FOLDS} folds of at most {s.rows:,} training rows, and of test rows that no fold has seen; "
+                f"{min(s.budgeted, s.shared)} shared configs on a ninth and a third of the rows of one fold as well"
             ),
             space=self.space.name,
             space_version=self.space.version,
@@ -131,6 +141,29 @@ class Recorder:
     def close(self) -> None:
         """Let others record."""
         self._shard.close()
+
+    def _same_as_before(self, defaults: Sequence[Config]) -> None:
+        """Hold a recording that goes on to what it was begun with; more configs may be asked for."""
+        s = self.settings
+        fixed = {
+            "space": self.space.version or self.space.name,
+            "objective": OBJECTIVE_VERSION,
+            "rows": s.rows,
+            "time limit": s.seconds,
+            "seed": s.seed,
+            "first configs": zlib.crc32(json.dumps([dict(config) for config in defaults]).encode()),
+        }
+        path = self._work / "settings.json"
+        if not path.exists():
+            write_whole(path, json.dumps(fixed))
+        begun = json.loads(path.read_text(encoding="utf-8"))
+        other = [name for name, value in fixed.items() if begun.get(name) != value]
+        if other:
+            self._shard.close()
+            raise InputError(
+                f"a recording goes on with what it was begun with; {self.folder} has another {other[0]} "
+                f"({begun.get(other[0])}, not {fixed[other[0]]}): use that one, or another folder"
+            )
 
     def _run(self, jobs: Iterator[Job]) -> None:
         pool: WorkerPool[Job, Record] = WorkerPool(run, slots=self.settings.workers)
@@ -200,14 +233,9 @@ class Recorder:
                 yield self._job(task, planned)
 
 
-def key_of(row: dict[str, Any]) -> Key:
+def key_of(row: Mapping[str, Any]) -> Key:
     """What makes an evaluation the one that it is."""
     return row["task"], row["config_id"], round(row["budget"], 6), row["folds"]
-
-
-def key_of_job(job: Job) -> Key:
-    """The same of a job."""
-    return job.task, job.config_id, round(job.budget, 6), job.folds
 
 
 @cache

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from autometa.errors import InputError
-from autometa.policies.portfolio import defaults
+from autometa.policies.portfolio import hand_made
 from autometa.records.collection import SPACE
 from autometa.records.prepared import Source
 from autometa.records.recorder import Recorder, Settings
 from autometa.space import Space
-from autometa.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,8 +53,7 @@ def record(
     if space.endswith(".toml"):
         into.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(space, into / SPACE)
-    by_hand = [d.config for d in defaults(Task("", loaded))]
-    recorder = Recorder(_sources(tables, index), loaded, by_hand, into, settings, say)
+    recorder = Recorder(_sources(tables, index), loaded, hand_made(loaded), into, settings, say)
     try:
         recorder.record()
     finally:
