@@ -227,6 +227,62 @@ def record(
         typer.echo(f"{recorded} evaluations in {into}")
 
 
+class XChoice(StrEnum):
+    """What regret is shown against."""
+
+    trials = "trials"
+    seconds = "seconds"
+
+
+@app.command()
+def replay(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Recorded tasks: a collection or a public table.")],
+    *,
+    sources: Annotated[
+        list[Path] | None, typer.Option(help="Recorded tasks to learn from, instead of folds. May be repeated.")
+    ] = None,
+    folds: Annotated[int, typer.Option(help="Folds by dataset: what is learned on the others is tried on one.")] = 10,
+    policies: Annotated[str, typer.Option(help="Names, with commas; `all` for every one.")] = (
+        "random,tpe,portfolio,portfolio_tpe,empirical_covariance,source_copies,source_mixture"
+    ),
+    trials: Annotated[int, typer.Option(help="Trials of each replay.")] = 50,
+    seeds: Annotated[int, typer.Option(help="Replays of each policy on each task.")] = 3,
+    x: Annotated[XChoice, typer.Option(help="Show regret by trials or by recorded seconds.")] = XChoice.trials,
+    stress: Annotated[bool, typer.Option("--stress", help="Also try sources that mislead.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for regret.csv, a plot and the like.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes [default: the cores granted].")] = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Replay policies on recorded tasks: what each would have found, and how fast."""
+    with _errors(debug=debug):
+        from autometa.policies.named import POLICIES
+        from autometa.records.replays import Settings
+        from autometa.search.replaying import replay as replay_policies
+        from autometa.search.replaying import summary, write
+        from autometa.search.resources import granted_cores
+
+        names = list(POLICIES) if policies == "all" else [p.strip() for p in policies.split(",") if p.strip()]
+        outcomes = replay_policies(
+            folder,
+            sources=sources or (),
+            folds=folds,
+            policies=names,
+            settings=Settings(trials=trials, seeds=seeds, x=x.value, workers=workers or granted_cores()),
+            stress=stress,
+            say=(lambda _: None) if quiet else _say,
+        )
+        for outcome in outcomes:
+            for curves in filter(None, (outcome.curves, outcome.sample)):
+                typer.echo(f"{outcome.name}, {len(curves.tasks)} tasks, mean regret at {x.value} and area under it")
+                typer.echo(summary(curves).to_string(index=False, float_format="{:.4f}".format) + "\n")
+            if outcome.stress is not None:
+                typer.echo(outcome.stress.to_string(index=False, float_format="{:.4f}".format) + "\n")
+            if out is not None:
+                for path in write(outcome, out if len(outcomes) == 1 else out / outcome.name):
+                    _say(str(path))
+
+
 @app.command()
 def report(run: RunPath, *, debug: Debug = False) -> None:
     """Write report.html anew from the files of a run."""

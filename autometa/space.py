@@ -207,6 +207,14 @@ class Space:
                 state = "inactive here" if self[name] else ""
                 raise SpaceError(f"a config holds active parameters only; {name!r} is {state}")
 
+    def has(self, config: Config) -> bool:
+        """Whether a config is one of this space."""
+        try:
+            self.check(config)
+        except SpaceError:
+            return False
+        return True
+
     def complete(self, values: Config) -> dict[str, Value]:
         """The config that takes ``values`` where they are active and defaults elsewhere."""
         config: dict[str, Value] = {}

@@ -23,6 +23,7 @@ ORDER = [
     "parameters",
     "space",
     "task",
+    "pool",
     "checkpoint",
     "adaptation",
     "architectures",
@@ -40,8 +41,21 @@ FORBIDDEN = {
     "architectures": ["pandas", "pyarrow"],
     "policies": ["pandas", "pyarrow", "autometa.tables.reading"],
 }
-OPTIONAL = {"onnx", "onnxruntime", "ray", "xgboost"}
-HEAVY = {"catboost", "lightgbm", "optuna", "pandas", "pyarrow", "ray", "scipy", "sklearn", "torch", "xgboost"}
+OPTIONAL = {"openml", "onnx", "onnxruntime", "ray", "xgboost"}
+HEAVY = {
+    "catboost",
+    "lightgbm",
+    "matplotlib",
+    "openml",
+    "optuna",
+    "pandas",
+    "pyarrow",
+    "ray",
+    "scipy",
+    "sklearn",
+    "torch",
+    "xgboost",
+}
 CLI = "from autometa.cli import app; app()"
 # In the interpreter that runs the tests; each bound is for the whole process, its start included.
 HELP_SECONDS = 0.4

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from autometa.policies.candidates import key
 from autometa.policies.optuna_samplers import GPPolicy, TPEPolicy
 from autometa.policies.portfolio import PortfolioPolicy, defaults, source_of
 from autometa.policies.random import RandomPolicy
+from autometa.pool import key
 from autometa.space import Space
 from autometa.task import Policy, Task, Trial
 

@@ -6,7 +6,6 @@ import numpy as np
 
 from autometa.records.plan import PREPROCESSING, SHARES, breadth_first, moves, random_configs, shared_configs
 from autometa.space import Space
-from autometa.task import Trial
 
 SPACE = Space.load("tabular")
 DEFAULTS = [SPACE.complete({"algorithm": a}) for a in ("lightgbm", "catboost", "linear")]
@@ -44,16 +43,15 @@ def test_half_of_a_branch_has_default_preprocessing():
 
 def test_moves_stay_near_the_best_configs_and_in_their_branch():
     configs = [p.config for p in random_configs(SPACE, task="cars", n=30, seed=1)]
-    trials = [Trial(c, "complete", float(i)) for i, c in enumerate(configs)] + [Trial(configs[0], "failed")]
-    planned = moves(SPACE, trials, task="cars", n=20, seed=1)
-    assert planned == moves(SPACE, trials, task="cars", n=20, seed=1)
+    planned = moves(SPACE, configs, task="cars", n=20, seed=1)
+    assert planned == moves(SPACE, configs, task="cars", n=20, seed=1)
     for i, p in enumerate(planned):
         SPACE.check(p.config)
         start = configs[i % 5]
         assert p.config["algorithm"] == start["algorithm"]
         shared = [name for name in start if name in p.config]
         assert np.mean([p.config[name] == start[name] for name in shared]) > 0.4
-    assert moves(SPACE, [Trial(configs[0], "failed")], task="cars", n=5, seed=1) == []
+    assert moves(SPACE, [], task="cars", n=5, seed=1) == []
 
 
 def test_every_table_gets_its_first_configs_before_any_gets_its_next():

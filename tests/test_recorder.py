@@ -101,6 +101,16 @@ def test_a_recording_that_was_killed_ends_as_an_undisturbed_one(sources, undistu
     assert timeless(after) == timeless(undisturbed)
 
 
+def test_a_collection_is_gone_on_with_where_its_shard_is_not(sources, undisturbed, folder, tmp_path):
+    for name in ("card.toml", "trials.parquet"):
+        shutil.copy(folder / name, tmp_path / name)
+    assert len(record(sources, tmp_path)) == len(undisturbed)
+    grown = record(sources, tmp_path, settings=replace(SETTINGS, configs=11, shared=7))
+    assert len(grown) == len(undisturbed) + 4
+    assert Collection.load(tmp_path).names == ("colours", "numbers")
+    assert not (tmp_path / "recording" / "rows.jsonl").read_bytes().count(b"shared-001")
+
+
 def test_two_writers_are_one_too_many(tmp_path):
     first = Shard(tmp_path / "rows.jsonl")
     with pytest.raises(RunError, match="another process is recording"):

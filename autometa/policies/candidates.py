@@ -1,41 +1,54 @@
-"""Choosing from a finite pool of configs, as replay does."""
+"""A task's history as places in a pool of candidates."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from numpy.typing import NDArray
 
-    from autometa.space import Config
+    from autometa.pool import Pool
     from autometa.task import Task
 
 
-def key(config: Config) -> tuple[tuple[str, str], ...]:
-    """Something equal for equal configs and hashable."""
-    return tuple(sorted((name, repr(value)) for name, value in config.items()))
+@dataclass(frozen=True)
+class Observed:
+    """What a task's history says of a pool.
 
-
-def untried(task: Task, candidates: Sequence[Config]) -> list[Config]:
-    """The candidates that are not in the task's history, in their order."""
-    tried = {key(t.config) for t in task.history}
-    return [c for c in candidates if key(c) not in tried]
-
-
-def nearest(task: Task, wanted: Config, candidates: Sequence[Config]) -> Config:
-    """The candidate closest to a config in the unit cube, one of the same branch if there is one.
-
-    Args:
-        task: gives the space.
-        wanted: a config of the space, not necessarily a candidate.
-        candidates: at least one config.
+    Attributes:
+        places: of the n configs with a loss at the full budget, in the order of the trials, shape (n,).
+        losses: theirs, shape (n,). A failed trial has the worst loss of the others; without others it says nothing.
+        taken: places that are not to be proposed again, pending ones included.
     """
-    place = task.space.to_unit(wanted)
-    active = ~np.isnan(place)
-    places = np.array([task.space.to_unit(c) for c in candidates])
-    same_branch = (np.isnan(places) == np.isnan(place)).all(axis=1)
-    gaps = np.nan_to_num(places[:, active] - place[active], nan=1.0)
-    distance = (gaps**2).sum(axis=1) + np.where(same_branch, 0.0, len(place))
-    return candidates[int(np.argmin(distance))]
+
+    places: NDArray[np.intp]
+    losses: NDArray[np.float64]
+    taken: frozenset[int]
+
+    @classmethod
+    def of(cls, task: Task, pool: Pool) -> Observed:
+        """Read a history."""
+        taken: set[int] = set()
+        known: dict[int, float] = {}
+        for trial in task.history:
+            place = pool.place(trial.config)
+            if place is None:
+                continue
+            taken.add(place)
+            if trial.state == "complete" and trial.budget < 1.0:
+                continue
+            if trial.state in ("complete", "failed"):
+                known[place] = trial.loss if trial.state == "complete" else math.nan
+        losses = np.array(list(known.values()))
+        finite = np.isfinite(losses)
+        if not finite.any():
+            return cls(np.zeros(0, np.intp), np.zeros(0), frozenset(taken))
+        return cls(np.array(list(known), np.intp), np.where(finite, losses, losses[finite].max()), frozenset(taken))
+
+    def left(self, pool: Pool) -> list[int]:
+        """Places that may be proposed, in their order."""
+        return [i for i in range(len(pool)) if i not in self.taken]

@@ -13,7 +13,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from autometa.parameters import Categorical, Value
-from autometa.policies.candidates import nearest, untried
+from autometa.policies.candidates import Observed
+from autometa.pool import Pool
 from autometa.task import Task, Trial
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class TPEPolicy:
     def propose(self, task: Task, *, n: int, seed: int, candidates: Sequence[Config] | None = None) -> list[Config]:
         """The next n configs; see :class:`autometa.task.Policy`."""
         proposals: list[Config] = []
+        pool = None if candidates is None else Pool.of(task.space, candidates)
         for _ in range(n):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -53,11 +55,11 @@ class TPEPolicy:
                     seed=_mixed(seed, task),
                 )
             config: Config = _ask(task, task.space, sampler)
-            if candidates is not None:
-                left = untried(task, candidates)
+            if pool is not None:
+                left = Observed.of(task, pool).left(pool)
                 if not left:
                     break
-                config = nearest(task, config, left)
+                config = pool[pool.nearest(config, left)]
             proposals.append(config)
             task = task.observe(Trial(config))
         return proposals
@@ -73,9 +75,10 @@ class GPPolicy:
     def propose(self, task: Task, *, n: int, seed: int, candidates: Sequence[Config] | None = None) -> list[Config]:
         """The next n configs; see :class:`autometa.task.Policy`."""
         proposals: list[Config] = []
+        pool = None if candidates is None else Pool.of(task.space, candidates)
         for _ in range(n):
-            left = None if candidates is None else untried(task, candidates)
-            if left is not None and not left:
+            left = [] if pool is None else Observed.of(task, pool).left(pool)
+            if pool is not None and not left:
                 break
             rng = np.random.default_rng([seed, len(task.history)])
             branch, space = _branch(task, rng)
@@ -87,8 +90,8 @@ class GPPolicy:
                     seed=_mixed(seed, task), n_startup_trials=4, deterministic_objective=False
                 )
             config: Config = _ask(part, space, sampler)
-            if left is not None:
-                config = nearest(task, config, left)
+            if pool is not None:
+                config = pool[pool.nearest(config, left)]
             proposals.append(config)
             task = task.observe(Trial(config))
         return proposals

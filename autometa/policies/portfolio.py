@@ -12,8 +12,9 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from autometa.policies.candidates import key, nearest, untried
+from autometa.policies.candidates import Observed
 from autometa.policies.optuna_samplers import TPEPolicy
+from autometa.pool import Pool, key
 from autometa.task import Task, Trial
 
 if TYPE_CHECKING:
@@ -99,14 +100,15 @@ def _order(features: Mapping[str, float | str]) -> str:
 
 def _nearest_of(task: Task, wanted: Sequence[Config], candidates: Sequence[Config], n: int) -> list[Config]:
     """For each wanted config the nearest candidate not yet taken, for as long as any are left."""
-    pool = untried(task, candidates)
+    pool = Pool.of(task.space, candidates)
+    left = Observed.of(task, pool).left(pool)
     chosen: list[Config] = []
     for config in wanted[:n]:
-        if not pool:
+        if not left:
             break
-        pick = nearest(task, config, pool)
-        pool.remove(pick)
-        chosen.append(pick)
+        place = pool.nearest(config, left)
+        left.remove(place)
+        chosen.append(pool[place])
     return chosen
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autometa.policies.candidates import untried
+from autometa.policies.candidates import Observed
+from autometa.pool import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,6 @@ class RandomPolicy:
         rng = np.random.default_rng([seed, len(task.history)])
         if candidates is None:
             return [task.space.sample(rng) for _ in range(n)]
-        left = untried(task, candidates)
-        order = rng.permutation(len(left))[:n]
-        return [left[i] for i in order]
+        pool = Pool.of(task.space, candidates)
+        left = Observed.of(task, pool).left(pool)
+        return [pool[left[i]] for i in rng.permutation(len(left))[:n]]

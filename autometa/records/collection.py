@@ -1,130 +1,52 @@
-"""A collection: many configs of one space recorded on many datasets, with a card that says how.
-
-```
-card.toml         what was recorded and how; every dataset with its family, split, origin and licence
-trials.parquet    one row per evaluation, column `task` first; see SCHEMA
-space.toml        the space, where it is not a shipped one
-```
-"""
+"""A collection: many configs of one space evaluated on many datasets, whoever recorded them."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-import tomli_w
+import numpy as np
 
-from autometa.errors import ModelError, SpaceError
-from autometa.space import Space
-from autometa.tables.whole_files import write_whole
+from autometa.pool import Pool
 from autometa.task import Task, Trial
 
-FORMAT = 1
-CARD, TRIALS = "card.toml", "trials.parquet"
-SPACE = "space.toml"
-SCHEMA = pa.schema(
-    [
-        ("task", pa.string()),
-        ("config_id", pa.string()),
-        ("origin", pa.string()),
-        ("config", pa.string()),  # JSON: which hyperparameters are active differs from config to config
-        ("budget", pa.float32()),
-        ("folds", pa.int8()),
-        ("fold_losses", pa.list_(pa.float32())),
-        ("loss", pa.float32()),
-        ("test_loss", pa.float32()),
-        ("fit_s", pa.float32()),
-        ("predict_s", pa.float32()),
-        ("cpu_s", pa.float32()),
-        ("peak_mb", pa.float32()),
-        ("state", pa.string()),
-        ("error", pa.string()),
-        ("machine", pa.string()),
-        ("curve", pa.list_(pa.float32())),
-        ("rounds", pa.int32()),
-    ]
-)
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from autometa.records.card import Card
+    from autometa.space import Config, Space
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """What the card says of a dataset.
+class Evaluations:
+    """The N evaluations of a collection, a column each, in the order in which they were recorded.
 
     Attributes:
-        name: of its task.
-        family: related datasets share one; a family never stands on both sides of a split.
-        split: the part of the collection that it belongs to.
-        origin, licence: where it comes from.
-        kind: "binary", "multiclass" or "regression".
-        metric: whose loss was recorded.
-        folds: of the recorded rows.
-        rows, recorded_rows, test_rows: of the table, of the folds, and the held-out ones.
-        numbers, categories: columns after encoding.
-        classes: 0 for a number.
+        task, config: places in the collection's tasks and configs, int32, shape (N,).
+        budget: share of the training rows (or of the epochs) in (0, 1], shape (N,).
+        loss: of validation rows, lower is better; NaN where the evaluation failed or diverged, shape (N,).
+        test_loss: of rows that nothing was chosen by; NaN where not recorded, shape (N,).
+        seconds: what it took; NaN where not recorded, shape (N,).
+        fold_losses, curve: N lists, or None where not recorded.
     """
 
-    name: str
-    family: str
-    split: str
-    origin: str
-    licence: str
-    kind: str
-    metric: str
-    folds: int
-    rows: int
-    recorded_rows: int
-    test_rows: int
-    numbers: int
-    categories: int
-    classes: int
+    task: NDArray[np.int32]
+    config: NDArray[np.int32]
+    budget: NDArray[np.float64]
+    loss: NDArray[np.float64]
+    test_loss: NDArray[np.float64]
+    seconds: NDArray[np.float64]
+    fold_losses: pa.ListArray | None = None
+    curve: pa.ListArray | None = None
 
-    @property
-    def features(self) -> dict[str, float | str]:
-        """What a policy may know of it, as in a search."""
-        return {
-            "kind": self.kind,
-            "rows": float(self.recorded_rows),
-            "features": float(self.numbers + self.categories),
-            "numbers": float(self.numbers),
-            "categories": float(self.categories),
-            "classes": float(self.classes),
-        }
-
-
-@dataclass(frozen=True)
-class Card:
-    """What a collection says of itself.
-
-    Attributes:
-        name: of the collection.
-        about: what was recorded and how, in a sentence or two.
-        space, space_version: of the configs.
-        objective_version: of the evaluation; recordings of another one are not comparable.
-        seed: of rows, configs and fits.
-        seconds: limit of a fit.
-        versions: of the packages.
-        machines: kinds of processors.
-        datasets: one per task.
-    """
-
-    name: str
-    about: str
-    space: str
-    space_version: str
-    objective_version: str
-    seed: int
-    seconds: float
-    versions: Mapping[str, str]
-    machines: tuple[str, ...]
-    datasets: tuple[Dataset, ...]
+    def __len__(self) -> int:
+        return len(self.task)
 
 
 @dataclass(frozen=True)
@@ -132,16 +54,34 @@ class Collection:
     """Recorded tasks.
 
     Attributes:
-        card: what they are.
+        card: what they are; one dataset per task.
         space: of their configs.
-        tasks: by name, with their trials at full budget and at shares of it, in the order of recording.
-        rows: the recorded evaluations, as in trials.parquet.
+        configs: all that were evaluated, each once.
+        evaluations: the outcomes.
     """
 
     card: Card
     space: Space
-    tasks: Mapping[str, Task]
-    rows: tuple[Mapping[str, Any], ...]
+    configs: tuple[Config, ...]
+    evaluations: Evaluations
+    _tasks: dict[str, Task] = field(default_factory=dict, repr=False, compare=False)
+    _pools: dict[bytes, Pool] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Collection:
+        """Read a folder of recorded tasks: a collection of autometa, or a public table.
+
+        Raises:
+            ModelError: a file is missing, damaged, or does not fit the others.
+        """
+        from autometa.records.reading import read_collection
+
+        return read_collection(folder)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the T tasks."""
+        return tuple(d.name for d in self.card.datasets)
 
     @property
     def splits(self) -> dict[str, list[str]]:
@@ -151,98 +91,109 @@ class Collection:
             found.setdefault(dataset.split, []).append(dataset.name)
         return found
 
-    @classmethod
-    def load(cls, folder: str | Path) -> Collection:
-        """Read a collection and check that it is whole.
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        """By name, with their trials at the full budget and at shares of it; each is built when asked for."""
+        return _Tasks(self)
+
+    @cached_property
+    def full(self) -> NDArray[np.float64]:
+        """Losses at the full budget, shape (T, C): NaN where a config was not evaluated or failed."""
+        return self.table(self.evaluations.loss)
+
+    @cached_property
+    def test(self) -> NDArray[np.float64]:
+        """Test losses at the full budget, shape (T, C)."""
+        return self.table(self.evaluations.test_loss)
+
+    @cached_property
+    def seconds(self) -> NDArray[np.float64]:
+        """Of the evaluations at the full budget, shape (T, C)."""
+        return self.table(self.evaluations.seconds)
+
+    @cached_property
+    def evaluated(self) -> NDArray[np.bool_]:
+        """Whether a config was evaluated at the full budget, failed ones included, shape (T, C)."""
+        e = self.evaluations
+        found = np.zeros((len(self.names), len(self.configs)), np.bool_)
+        whole = e.budget == 1.0
+        found[e.task[whole], e.config[whole]] = True
+        return found
+
+    @cached_property
+    def shared(self) -> NDArray[np.bool_]:
+        """Whether more than one task has a config, shape (C,)."""
+        return np.asarray(self.evaluated.sum(axis=0) > 1)
+
+    def pool(self, places: NDArray[np.intp]) -> Pool:
+        """Some of the configs as a pool; the same object for the same ones, so that what is learned of it is kept."""
+        return self._pools.setdefault(places.tobytes(), Pool(self.space, [self.configs[i] for i in places]))
+
+    def table(self, values: NDArray[np.float64], budget: float = 1.0) -> NDArray[np.float64]:
+        """A column of the evaluations at one budget as a table, shape (T, C); NaN where there is none."""
+        e = self.evaluations
+        found = np.full((len(self.names), len(self.configs)), np.nan)
+        # From the last to the first, so that of repeated evaluations the first counts.
+        rows = np.flatnonzero(np.isclose(e.budget, budget))[::-1]
+        found[e.task[rows], e.config[rows]] = values[rows]
+        return found
+
+    def build(self, name: str) -> Task:
+        """A task with all its trials.
 
         Raises:
-            ModelError: a file is missing, damaged, or does not fit the other.
+            KeyError: there is none of that name.
         """
-        path = Path(folder)
-        card, checksum = _read_card(path / CARD)
-        content = _read(path / TRIALS)
-        if hashlib.sha256(content).hexdigest() != checksum:
-            raise ModelError(f"{path / TRIALS} is not the file that {CARD} speaks of; take both from one recording")
-        table = pq.read_table(pa.BufferReader(content))
-        if table.schema.names != SCHEMA.names:
-            raise ModelError(f"{path / TRIALS} must have the columns {SCHEMA.names}; it has {table.schema.names}")
-        space = Space.load(path / SPACE if (path / SPACE).exists() else card.space)
-        if space.version != card.space_version:
-            raise ModelError(
-                f"{path} was recorded on {card.space} {card.space_version}; this autometa has version {space.version}"
-            )
-        rows = table.to_pylist()
-        configs: dict[str, Any] = {}
-        for row in rows:
-            text = row["config"]
-            if text not in configs:
-                configs[text] = json.loads(text)
-                try:
-                    space.check(configs[text])
-                except SpaceError as error:
-                    raise ModelError(f"{path / TRIALS}, config {row['config_id']}: {error}") from error
-            row["config"] = configs[text]
-        datasets = {d.name: d for d in card.datasets}
-        unknown = sorted({row["task"] for row in rows} - set(datasets))
-        if unknown:
-            raise ModelError(f"{path / CARD} must name every dataset; it lacks {unknown[:5]}")
-        by_task: dict[str, list[Trial]] = {name: [] for name in datasets}
-        for row in rows:
-            by_task[row["task"]].append(trial_of(row))
-        tasks = {name: Task(name, space, tuple(trials), datasets[name].features) for name, trials in by_task.items()}
-        return cls(card, space, tasks, tuple(rows))
+        if name not in self._tasks:
+            number = {n: i for i, n in enumerate(self.names)}[name]
+            rows = self._rows_of[number]
+            trials = tuple(_trials(self.evaluations, rows, self.configs))
+            self._tasks[name] = Task(name, self.space, trials, self.card.datasets[number].features)
+        return self._tasks[name]
+
+    @cached_property
+    def _rows_of(self) -> list[NDArray[np.intp]]:
+        order = np.argsort(self.evaluations.task, kind="stable")
+        ends = np.cumsum(np.bincount(self.evaluations.task, minlength=len(self.names)))
+        return list(np.split(order, ends[:-1]))
 
 
-def write_collection(folder: Path, card: Card, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a collection: tasks together, shared configs first, the trials file before the card that names it."""
-    ordered = sorted(rows, key=lambda r: (r["task"], -r["budget"], r["config_id"]))
-    plain = [{**row, "config": json.dumps(dict(row["config"]))} for row in ordered]
-    table = pa.Table.from_pylist(plain, schema=SCHEMA)
-    folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / f"new-{TRIALS}"
-    pq.write_table(table, beside, compression="zstd", compression_level=15)
-    checksum = hashlib.sha256(beside.read_bytes()).hexdigest()
-    beside.replace(folder / TRIALS)
-    document = {"format": FORMAT, "checksum": checksum, **_plain(asdict(card))}
-    write_whole(folder / CARD, tomli_w.dumps(document))
+class _Tasks(Mapping[str, Task]):
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+
+    def __getitem__(self, name: str) -> Task:
+        return self._collection.build(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._collection.names)
+
+    def __len__(self) -> int:
+        return len(self._collection.names)
 
 
-def trial_of(row: Mapping[str, Any]) -> Trial:
-    """A recorded evaluation as policies see it."""
-    losses = tuple(math.nan if x is None else float(x) for x in row["fold_losses"] or ())
-    loss = math.nan if row["loss"] is None else float(row["loss"])
-    return Trial(
-        config=row["config"],
-        state="failed" if math.isnan(loss) else "complete",
-        loss=loss,
-        fold_losses=losses,
-        budget=float(row["budget"]),
-        seconds=float(row["fit_s"] or 0.0) + float(row["predict_s"] or 0.0),
-        curve=tuple(float(x) for x in row["curve"] or ()),
-    )
+def _trials(e: Evaluations, rows: NDArray[np.intp], configs: tuple[Config, ...]) -> Iterator[Trial]:
+    folds, curves = _lists(e.fold_losses, rows), _lists(e.curve, rows)
+    for i, row in enumerate(rows):
+        loss = _number(e.loss[row])
+        yield Trial(
+            config=configs[e.config[row]],
+            state="failed" if math.isnan(loss) else "complete",
+            loss=loss,
+            fold_losses=folds[i],
+            budget=float(e.budget[row]),
+            seconds=_number(e.seconds[row]),
+            curve=curves[i],
+        )
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"a collection holds {CARD} and {TRIALS}; {path} cannot be read: {error.strerror}") from error
+def _number(value: np.float64) -> float:
+    """A plain number; NaN as the one object of that name, so that equal trials are equal."""
+    return math.nan if math.isnan(value) else float(value)
 
 
-def _read_card(path: Path) -> tuple[Card, str]:
-    try:
-        document = tomllib.loads(_read(path).decode())
-        if document.pop("format") != FORMAT:
-            raise ModelError(f"this autometa reads collections of format {FORMAT}; {path} has another one")
-        checksum = str(document.pop("checksum"))
-        datasets = tuple(Dataset(**entry) for entry in document.pop("datasets"))
-        machines = tuple(document.pop("machines"))
-        return Card(**document, machines=machines, datasets=datasets), checksum
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise ModelError(f"{path} is not the card of a collection: {error}") from error
-
-
-def _plain(document: dict[str, Any]) -> dict[str, Any]:
-    """Lists for tuples, which TOML does not know."""
-    return {name: list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
-            for name, value in document.items()}  # fmt: skip
+def _lists(column: pa.ListArray | None, rows: NDArray[np.intp]) -> list[tuple[float, ...]]:
+    if column is None:
+        return [()] * len(rows)
+    lists: list[Any] = column.take(rows).to_pylist()
+    return [tuple(math.nan if x is None else x for x in values or ()) for values in lists]

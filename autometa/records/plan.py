@@ -12,7 +12,6 @@ from scipy.stats import qmc
 
 from autometa.parameters import Categorical, Value
 from autometa.space import Config, Space
-from autometa.task import Trial
 
 Origin = Literal["default", "sobol", "random", "move"]
 
@@ -35,7 +34,7 @@ class Planned:
     """A config to be recorded.
 
     Attributes:
-        config_id: its name; a shared one has the same on every table.
+        config_id: its name, which no other config has; a shared config has one name on every table.
         origin: where it comes from.
         config: values of the active hyperparameters.
     """
@@ -69,32 +68,31 @@ def shared_configs(space: Space, defaults: Sequence[Config], *, n: int, seed: in
 def random_configs(space: Space, *, task: str, n: int, seed: int) -> list[Planned]:
     """Configs of one table alone, drawn evenly."""
     rng = _rng(seed, task, 0)
-    return [Planned(f"random-{i:03d}", "random", space.sample(rng)) for i in range(n)]
+    return [Planned(f"{task}.random-{i:03d}", "random", space.sample(rng)) for i in range(n)]
 
 
-def moves(space: Space, trials: Sequence[Trial], *, task: str, n: int, seed: int) -> list[Planned]:
+def moves(space: Space, ranked: Sequence[Config], *, task: str, n: int, seed: int) -> list[Planned]:
     """Steps from the best configs of a table, where what is learned has to tell good from better.
 
     Args:
         space: of the configs.
-        trials: what was recorded on the table, the moves left out.
+        ranked: what was recorded on the table, the moves left out, the best first.
         task: its name.
         n: how many.
         seed: of the steps.
     """
-    known = [t for t in trials if t.state == "complete" and not np.isnan(t.loss)]
-    best = sorted(known, key=lambda t: t.loss)[:BEST]
+    best = ranked[:BEST]
     rng = _rng(seed, task, 1)
     planned = []
     for i in range(n if best else 0):
-        unit = space.to_unit(best[i % len(best)].config)
+        unit = space.to_unit(best[i % len(best)])
         changed = rng.random(len(unit)) < MOVED
         step = rng.normal(0.0, STEP, len(unit))
         names = [p.name for p in space]
         if "algorithm" in names:
             changed[names.index("algorithm")] = False  # another branch is no step
         moved = np.where(changed, np.clip(unit + step, 0.0, 1.0), unit)
-        planned.append(Planned(f"move-{i:03d}", "move", space.from_unit(moved)))
+        planned.append(Planned(f"{task}.move-{i:03d}", "move", space.from_unit(moved)))
     return planned
 
 

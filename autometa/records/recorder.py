@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autometa.errors import InputError
-from autometa.records.collection import Card, Dataset, trial_of, write_collection
+from autometa.records.card import Card, Dataset
 from autometa.records.evaluation import Job, Record, run, to_row
+from autometa.records.own_files import CARD, rows_of, write_own
 from autometa.records.plan import Planned, breadth_first, moves, random_configs, shared_configs
 from autometa.records.prepared import FOLDS, Source, prepare
 from autometa.records.shard import Shard
@@ -96,8 +97,12 @@ class Recorder:
         self.shared = shared_configs(space, defaults, n=settings.shared, seed=settings.seed)
         self._work = folder / "recording"
         self._shard = Shard(self._work / "rows.jsonl")
+        # A collection whose shard is elsewhere, as in a fresh clone, is gone on with as well.
+        known = {key_of(row) for row in self._shard.rows}
+        written = rows_of(folder) if (folder / CARD).exists() else []
+        self._before = [row for row in written if key_of(row) not in known]
+        self._done: set[Key] = known | {key_of(row) for row in self._before}
         self._same_as_before(defaults)
-        self._done: set[Key] = {key_of(row) for row in self._shard.rows}
         self.tasks: dict[str, dict[str, Any]] = {}
         for source in sources:
             try:
@@ -110,7 +115,7 @@ class Recorder:
     @property
     def rows(self) -> list[dict[str, Any]]:
         """What is recorded so far."""
-        return self._shard.rows
+        return self._before + self._shard.rows
 
     def record(self) -> None:
         """Do all that is planned and not done yet."""
@@ -131,12 +136,13 @@ class Recorder:
             space_version=self.space.version,
             objective_version=OBJECTIVE_VERSION,
             seed=s.seed,
+            rows=s.rows,
             seconds=s.seconds,
             versions=library_versions(),
             machines=tuple(sorted({row["machine"] for row in self.rows})),
             datasets=tuple(Dataset(**content) for content in self.tasks.values()),
         )
-        write_collection(self.folder, card, (row for row in self.rows if row["task"] in self.tasks))
+        write_own(self.folder, card, self.space, (row for row in self.rows if row["task"] in self.tasks))
 
     def close(self) -> None:
         """Let others record."""
@@ -145,7 +151,7 @@ class Recorder:
     def _same_as_before(self, defaults: Sequence[Config]) -> None:
         """Hold a recording that goes on to what it was begun with; more configs may be asked for."""
         s = self.settings
-        fixed = {
+        fixed: dict[str, object] = {
             "space": self.space.version or self.space.name,
             "objective": OBJECTIVE_VERSION,
             "rows": s.rows,
@@ -154,9 +160,15 @@ class Recorder:
             "first configs": zlib.crc32(json.dumps([dict(config) for config in defaults]).encode()),
         }
         path = self._work / "settings.json"
-        if not path.exists():
-            write_whole(path, json.dumps(fixed))
-        begun = json.loads(path.read_text(encoding="utf-8"))
+        if path.exists():
+            begun = json.loads(path.read_text(encoding="utf-8"))
+        else:
+            begun = fixed
+            if self._before:
+                card, _ = Card.read(self.folder / CARD)
+                begun = begun | {"objective": card.objective_version, "rows": card.rows, "time limit": card.seconds}
+                begun["seed"] = card.seed
+            write_whole(path, json.dumps(begun))
         other = [name for name, value in fixed.items() if begun.get(name) != value]
         if other:
             self._shard.close()
@@ -226,10 +238,11 @@ class Recorder:
     def _move_jobs(self) -> Iterator[Job]:
         own = self.settings.configs - self.settings.shared
         for task in self.tasks:
-            trials = [trial_of(row) for row in self.rows if row["task"] == task and row["origin"] != "move"]
+            known = [r for r in self.rows if r["task"] == task and r["origin"] != "move" and r["budget"] == 1.0]
             # In an order that does not depend on which evaluation ended first.
-            whole = sorted((t for t in trials if t.budget == 1.0), key=lambda t: (t.loss, str(t.config)))
-            for planned in moves(self.space, whole, task=task, n=own // 2, seed=self.settings.seed):
+            known = sorted((r for r in known if r["loss"] is not None), key=lambda r: (r["loss"], r["config_id"]))
+            best = [r["config"] for r in known]
+            for planned in moves(self.space, best, task=task, n=own // 2, seed=self.settings.seed):
                 yield self._job(task, planned)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from autometa.errors import InputError
 from autometa.policies.portfolio import hand_made
-from autometa.records.collection import SPACE
+from autometa.records.own_files import SPACE
 from autometa.records.prepared import Source
 from autometa.records.recorder import Recorder, Settings
 from autometa.space import Space

@@ -1,0 +1,157 @@
+"""Exact Gaussian inference over a pool for losses that are known up to shift and scale.
+
+    y = shift + scale * f + noise,    f ~ N(mean, covariance) over the C configs of the pool
+
+f is what the prior tasks taught, in scaled losses; shift and scale differ from task to task and are inferred: the
+scale by its most probable value, the shift exactly, given the scale. Their prior is what they were on the prior tasks.
+
+Symbols: n trials, C configs, a = L^-1 m, o = L^-1 1, b = L^-1 (y - shift0) with L the Cholesky factor of the
+covariance of the n trials.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_SCALES = np.linspace(-2.5, 2.5, 21)  # in standard deviations of the logarithm
+_LEAST = 1e-9
+_TO_SD = 1.4826  # of the median absolute deviation, for a normal
+
+
+class Covariance(Protocol):
+    """A covariance over C configs that is never written out whole: pools can be large."""
+
+    @property
+    def variances(self) -> NDArray[np.float64]:
+        """Its diagonal, shape (C,)."""
+        ...
+
+    def rows(self, places: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Of n configs with all, shape (n, C)."""
+        ...
+
+
+@dataclass(frozen=True)
+class LowRank:
+    """factors factors^T + diag(diagonal).
+
+    Attributes:
+        factors: shape (C, r).
+        diagonal: shape (C,).
+    """
+
+    factors: NDArray[np.float64]
+    diagonal: NDArray[np.float64]
+
+    @property
+    def variances(self) -> NDArray[np.float64]:
+        """Its diagonal, shape (C,)."""
+        return np.asarray((self.factors**2).sum(axis=1) + self.diagonal)
+
+    def rows(self, places: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Of n configs with all, shape (n, C)."""
+        found = self.factors[places] @ self.factors.T
+        found[np.arange(len(places)), places] += self.diagonal[places]
+        return found
+
+
+@dataclass(frozen=True)
+class LossScale:
+    """How raw losses of a task may come out of scaled ones: medians and spreads over prior tasks.
+
+    Attributes:
+        shift, shift_sd: raw loss where the scaled one is 0.
+        log_scale, log_scale_sd: logarithm of the raw loss per unit of scaled loss.
+    """
+
+    shift: float
+    shift_sd: float
+    log_scale: float
+    log_scale_sd: float
+
+    @classmethod
+    def fit(cls, scaled: NDArray[np.float64], raw: NDArray[np.float64]) -> LossScale:
+        """From the losses of S tasks on C configs, both of shape (S, C); raw ones may be NaN or infinite."""
+        shifts, scales = [], []
+        for f, y in zip(scaled, raw, strict=True):
+            known = np.isfinite(y)
+            centred = f[known] - f[known].mean()
+            slope = float(centred @ y[known]) / max(float(centred @ centred), _LEAST)
+            scales.append(np.log(max(slope, _LEAST)))
+            shifts.append(y[known].mean() - slope * f[known].mean())
+        return cls(*_middle(shifts), *_middle(scales))
+
+
+def _middle(values: list[float]) -> tuple[float, float]:
+    middle = float(np.median(values))
+    return middle, max(_TO_SD * float(np.median(np.abs(np.array(values) - middle))), 1e-3 * abs(middle), _LEAST)
+
+
+@dataclass(frozen=True)
+class Belief:
+    """A Gaussian over the scaled losses of a pool.
+
+    Attributes:
+        mean: shape (C,).
+        covariance: over the C configs.
+        scale: prior of shift and scale.
+        noise: variance of a scaled loss about its mean over repetitions.
+    """
+
+    mean: NDArray[np.float64]
+    covariance: Covariance
+    scale: LossScale
+    noise: float = 1e-3
+
+    def given(self, places: NDArray[np.intp], losses: NDArray[np.float64]) -> Posterior:
+        """The belief after n trials.
+
+        Args:
+            places: of the trials' configs in the pool, each once, shape (n,).
+            losses: raw ones, shape (n,).
+        """
+        if not len(places):
+            return Posterior(self.mean, np.sqrt(np.maximum(self.covariance.variances, _LEAST)), float(self.mean.mean()))
+        n, prior = len(places), self.scale
+        cross = self.covariance.rows(places)
+        factor = np.linalg.cholesky(cross[:, places] + self.noise * np.eye(n))
+        sides = np.concatenate([np.stack([self.mean[places], np.ones(n), losses - prior.shift], axis=1), cross], axis=1)
+        solved = solve_triangular(factor, sides, lower=True, check_finite=False)
+        a, o, b, v = solved[:, 0], solved[:, 1], solved[:, 2], solved[:, 3:]
+        scales = np.exp(prior.log_scale + prior.log_scale_sd * _SCALES)
+        shift_variance = (prior.shift_sd / scales) ** 2  # in units of f
+        apart = b / scales[:, None] - a
+        shifts = (apart @ o) / (o @ o + 1.0 / shift_variance)
+        residuals = apart - shifts[:, None] * o
+        evidence = (
+            -0.5 * (residuals**2).sum(axis=1)
+            - 0.5 * shifts**2 / shift_variance
+            - 0.5 * np.log1p(shift_variance * (o @ o))
+            - n * np.log(scales)
+            - 0.5 * _SCALES**2
+        )
+        best = int(np.argmax(evidence))
+        variance = self.covariance.variances - (v**2).sum(axis=0)
+        observed = (losses - prior.shift) / scales[best] - shifts[best]
+        return Posterior(self.mean + residuals[best] @ v, np.sqrt(np.maximum(variance, _LEAST)), float(observed.min()))
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """What is believed of a pool, in scaled losses.
+
+    Attributes:
+        mean, sd: of each config, shape (C,).
+        best: the lowest loss seen; before any trial the mean over the pool.
+    """
+
+    mean: NDArray[np.float64]
+    sd: NDArray[np.float64]
+    best: float

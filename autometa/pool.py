@@ -1,0 +1,101 @@
+"""A finite pool of configs to choose from, with what is computed of it once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+
+from autometa.parameters import Categorical
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from autometa.space import Config, Space
+
+
+def key(config: Config) -> tuple[tuple[str, str], ...]:
+    """Something equal for equal configs and hashable."""
+    return tuple(sorted((name, repr(value)) for name, value in config.items()))
+
+
+class Pool(Sequence["Config"]):
+    """C configs of one space.
+
+    Args:
+        space: of the configs.
+        configs: in an order that stays.
+    """
+
+    def __init__(self, space: Space, configs: Iterable[Config]) -> None:
+        self.space = space
+        self.configs = tuple(configs)
+        # Replay hands back the very objects of the pool: looking them up by identity spares most of the hashing.
+        self._by_identity = {id(c): i for i, c in enumerate(self.configs)}
+
+    @classmethod
+    def of(cls, space: Space, configs: Sequence[Config]) -> Pool:
+        """The pool itself where the configs are one, else a pool of them."""
+        return configs if isinstance(configs, Pool) else cls(space, configs)
+
+    @overload
+    def __getitem__(self, place: int) -> Config: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Config]: ...
+    def __getitem__(self, place: int | slice) -> Config | Sequence[Config]:
+        return self.configs[place]
+
+    def __len__(self) -> int:
+        return len(self.configs)
+
+    def place(self, config: Config) -> int | None:
+        """Where a config stands in the pool; None if it does not."""
+        found = self._by_identity.get(id(config))
+        return self._by_key.get(key(config)) if found is None else found
+
+    @cached_property
+    def _by_key(self) -> dict[tuple[tuple[str, str], ...], int]:
+        return {key(c): i for i, c in reversed(list(enumerate(self.configs)))}
+
+    @cached_property
+    def units(self) -> NDArray[np.float64]:
+        """The configs in the unit cube, shape (C, d); NaN where a hyperparameter is not active."""
+        return np.array([self.space.to_unit(c) for c in self.configs]).reshape(len(self), len(self.space))
+
+    @cached_property
+    def inputs(self) -> NDArray[np.float64]:
+        """The configs as points for a kernel, shape (C, t): conditions are part of the distance.
+
+        Per number: its place about the middle where active, else 0, and whether it is active where that varies.
+        Per categorical: one 0/1 column for each choice, all 0 where it is not active. Two choices are as far apart as
+        the ends of a range.
+        """
+        columns = []
+        for place, p in enumerate(self.space):
+            unit = self.units[:, place]
+            active = ~np.isnan(unit)
+            if isinstance(p, Categorical):
+                chosen = np.floor(np.where(active, unit, -1.0) * len(p.choices))
+                columns += [(chosen == i) / np.sqrt(2.0) for i in range(len(p.choices))]
+            else:
+                columns.append(np.where(active, np.nan_to_num(unit) - 0.5, 0.0))
+                if not active.all():
+                    columns.append(active / np.sqrt(2.0))
+        return np.stack(columns, axis=1) if columns else np.zeros((len(self), 1))
+
+    def nearest(self, wanted: Config, among: Sequence[int] | NDArray[np.intp]) -> int:
+        """The place of the config closest to one that need not be in the pool, of the same branch if there is one.
+
+        Args:
+            wanted: a config of the space.
+            among: at least one place of the pool.
+        """
+        units = self.units[np.asarray(among)]
+        place = self.space.to_unit(wanted)
+        active = ~np.isnan(place)
+        same_branch = (np.isnan(units) == np.isnan(place)).all(axis=1)
+        gaps = np.nan_to_num(units[:, active] - place[active], nan=1.0)
+        distance = (gaps**2).sum(axis=1) + np.where(same_branch, 0.0, len(place))
+        return int(among[int(np.argmin(distance))])
