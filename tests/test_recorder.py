@@ -168,6 +168,8 @@ def test_the_collection_holds_what_was_recorded(undisturbed, folder):
     task = found.tasks["numbers"]
     assert task.features["kind"] == "regression"
     assert task.features["rows"] == 105
+    assert task.features["log_rows"] == pytest.approx(np.log(105))
+    assert task.features["constant_loss"] > 0
     rows = [r for r in undisturbed if r["task"] == "numbers"]
     assert len(task.history) == len(rows)
     best = min((r for r in rows if r["budget"] == 1.0), key=lambda r: r["loss"])
@@ -179,7 +181,7 @@ def test_the_collection_holds_what_was_recorded(undisturbed, folder):
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda f: (f / "card.toml").unlink(), "cannot be read"),
+        (lambda f: (f / "card.toml").unlink(), "has neither"),
         (lambda f: (f / "card.toml").write_text("name = "), "not the card"),
         (lambda f: (f / "card.toml").write_text('format = 1\nchecksum = "x"\n'), "not the card"),
         (lambda f: (f / "trials.parquet").write_bytes(b"PAR1"), "is not the file"),

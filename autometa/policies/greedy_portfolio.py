@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from autometa.space import Config
 
 
+LONGEST = 100  # configs that are chosen greedily
+
+
 def greedy_order(scaled: NDArray[np.float64], k: int) -> list[int]:
     """Columns in the order in which each lowers the mean best loss most (Feurer et al. 2022, Auto-sklearn 2.0).
 
@@ -53,10 +56,12 @@ class GreedyPortfolioPolicy(ScoredPolicy):
 
 
 def _places_in_order(prior: PriorTasks) -> NDArray[np.float64]:
-    order = greedy_order(prior.scaled("min_max"), len(prior.pool))
-    places = np.empty(len(order))
-    places[order] = -np.arange(len(order), dtype=np.float64)
-    return places
+    """Minus the place of each config; beyond LONGEST, configs follow by their mean."""
+    scaled = prior.scaled("min_max")
+    order = greedy_order(scaled, LONGEST)
+    score = -len(order) - scaled.mean(axis=0)
+    score[order] = -np.arange(len(order), dtype=np.float64)
+    return np.asarray(score)
 
 
 class ThenTPEPolicy:

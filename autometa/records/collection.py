@@ -58,12 +58,14 @@ class Collection:
         space: of their configs.
         configs: all that were evaluated, each once.
         evaluations: the outcomes.
+        meta_features: of each task's dataset by task, where they were recorded.
     """
 
     card: Card
     space: Space
     configs: tuple[Config, ...]
     evaluations: Evaluations
+    meta_features: Mapping[str, Mapping[str, float]] = field(default_factory=dict, repr=False)
     _tasks: dict[str, Task] = field(default_factory=dict, repr=False, compare=False)
     _pools: dict[bytes, Pool] = field(default_factory=dict, repr=False, compare=False)
 
@@ -138,6 +140,11 @@ class Collection:
         found[e.task[rows], e.config[rows]] = values[rows]
         return found
 
+    def features(self, number: int) -> dict[str, float | str]:
+        """What a policy may know of a task's dataset before any trial."""
+        dataset = self.card.datasets[number]
+        return dataset.features | dict(self.meta_features.get(dataset.name, {}))
+
     def build(self, name: str) -> Task:
         """A task with all its trials.
 
@@ -148,7 +155,7 @@ class Collection:
             number = {n: i for i, n in enumerate(self.names)}[name]
             rows = self._rows_of[number]
             trials = tuple(_trials(self.evaluations, rows, self.configs))
-            self._tasks[name] = Task(name, self.space, trials, self.card.datasets[number].features)
+            self._tasks[name] = Task(name, self.space, trials, self.features(number))
         return self._tasks[name]
 
     @cached_property

@@ -47,7 +47,13 @@ def schema_of(space: Space) -> pa.Schema:
     return pa.schema([*HEAD, *((f"config.{p.name}", _type_of(p)) for p in space), *TAIL])
 
 
-def write_own(folder: Path, card: Card, space: Space, rows: Iterable[Mapping[str, Any]]) -> None:
+def write_own(
+    folder: Path,
+    card: Card,
+    space: Space,
+    rows: Iterable[Mapping[str, Any]],
+    features: Mapping[str, Mapping[str, float]] | None = None,
+) -> None:
     """Write a collection: tasks together, shared configs first, the trials before the card that names them.
 
     Args:
@@ -55,6 +61,7 @@ def write_own(folder: Path, card: Card, space: Space, rows: Iterable[Mapping[str
         card: of the collection.
         space: of its configs.
         rows: the columns of HEAD and TAIL by name, and ``config``.
+        features: meta-features by task, the same names for all; None where there are none.
     """
     ordered = sorted(rows, key=lambda r: (r["task"], -r["budget"], r["config_id"]))
     schema = schema_of(space)
@@ -70,6 +77,9 @@ def write_own(folder: Path, card: Card, space: Space, rows: Iterable[Mapping[str
         else:
             columns[column.name] = pa.array(values, column.type)
     folder.mkdir(parents=True, exist_ok=True)
+    if features:
+        listed = [{"task": task, **values} for task, values in sorted(features.items())]
+        pq.write_table(pa.Table.from_pylist(listed), folder / FEATURES)
     beside = folder / f"new-{TRIALS}"
     pq.write_table(pa.table(columns, schema=schema), beside, compression="zstd", compression_level=15)
     checksum = hashlib.sha256(beside.read_bytes()).hexdigest()
@@ -102,7 +112,17 @@ def read_own(folder: Path) -> Collection:
         fold_losses=table["fold_losses"].combine_chunks(),
         curve=table["curve"].combine_chunks(),
     )
-    return Collection(card, space, configs, evaluations)
+    return Collection(card, space, configs, evaluations, _features(folder))
+
+
+def _features(folder: Path) -> dict[str, dict[str, float]]:
+    if not (folder / FEATURES).exists():
+        return {}
+    try:
+        rows = pq.read_table(folder / FEATURES).to_pylist()
+        return {row.pop("task"): row for row in rows}
+    except (pa.ArrowInvalid, KeyError) as error:
+        raise ModelError(f"{folder / FEATURES} is not a table of meta-features by task: {error}") from error
 
 
 def read_trials(folder: Path) -> tuple[Card, Space, pa.Table]:

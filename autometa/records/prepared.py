@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from autometa.errors import InputError
+from autometa.tables.meta_features import meta_features
 from autometa.tables.metrics import resolve_metric
 from autometa.tables.reading import read_table
 from autometa.tables.schema import Schema
-from autometa.tables.splits import make_folds
+from autometa.tables.splits import Folds, make_folds
 from autometa.tables.table import Table
 from autometa.tables.target import TargetCodec, choose_target, infer_task
+from autometa.tables.whole_files import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 FOLDS = 3
 MOST_TEST_ROWS = 3_000
 TEST_SHARE = 0.3
+CONSTANT_LOSS = "constant_loss"
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,28 @@ def prepare(source: Source, folder: Path, *, rows: int, seed: int) -> dict[str, 
     }
     done.write_text(json.dumps(content), encoding="utf-8")
     return content
+
+
+def features_of(folder: Path) -> dict[str, float]:
+    """Meta-features of a prepared table, and the loss of a constant prediction, which losses can be measured by."""
+    done = folder / "features.json"
+    if not done.exists():
+        table, folds = Table.load(folder / "table"), Folds.load(folder / "folds")
+        metric = resolve_metric(None, table.kind)
+        losses = []
+        for fold in range(folds.k):
+            train, valid = (table.take(rows) for rows in folds.pair(fold))
+            losses.append(metric.loss(valid.target, _constant(train, len(valid)), valid.weights))
+        write_whole(done, json.dumps(meta_features(table) | {CONSTANT_LOSS: float(np.mean(losses))}))
+    found: dict[str, float] = json.loads(done.read_text(encoding="utf-8"))
+    return found
+
+
+def _constant(train: Table, n: int) -> np.ndarray[Any, Any]:
+    """The prediction that looks at no column, shape (n, outputs)."""
+    if not train.classes:
+        return np.full((n, 1), train.target.mean())
+    return np.tile(np.bincount(train.target, minlength=len(train.classes)) / len(train), (n, 1))
 
 
 def _split(values: np.ndarray[Any, Any], *, most: int, seed: int, classes: bool) -> tuple[np.ndarray[Any, Any], ...]:

@@ -52,12 +52,12 @@ class PriorTasks:
         part = np.ix_(rows, columns)
         losses = np.where(np.isnan(collection.full[part]) & collection.evaluated[part], np.inf, collection.full[part])
         taught = np.isfinite(losses).sum(axis=1) >= FEWEST
-        datasets = [collection.card.datasets[i] for i in rows[taught]]
+        rows = rows[taught]
         return cls(
             collection.pool(columns),
-            tuple(d.name for d in datasets),
+            tuple(collection.names[i] for i in rows),
             losses[taught],
-            tuple(d.features for d in datasets),
+            tuple(collection.features(i) for i in rows),
         )
 
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +17,7 @@ from autometa.records.card import Card, Dataset
 from autometa.records.evaluation import Job, Record, run, to_row
 from autometa.records.own_files import CARD, rows_of, write_own
 from autometa.records.plan import Planned, breadth_first, moves, random_configs, shared_configs
-from autometa.records.prepared import FOLDS, Source, prepare
+from autometa.records.prepared import FOLDS, Source, features_of, prepare
 from autometa.records.shard import Shard
 from autometa.tables.library_versions import library_versions
 from autometa.tables.objective import OBJECTIVE_VERSION
@@ -128,9 +129,8 @@ class Recorder:
         card = Card(
             name=self.folder.name,
             about=(
-                f"{s.shared} shared configs and {s.configs - s.shared} of its own on each table, one thread a fit; "
-                f"losses of {FOLDS} folds of at most {s.rows:,} training rows, and of test rows that no fold has seen; "
-                f"{min(s.budgeted, s.shared)} shared configs on a ninth and a third of the rows of one fold as well"
+                f"{self._counted()}; one thread a fit; losses of {FOLDS} folds of at most {s.rows:,} training rows, "
+                "and of test rows that no fold has seen; budgets below 1 are shares of the training rows of one fold"
             ),
             space=self.space.name,
             space_version=self.space.version,
@@ -142,7 +142,19 @@ class Recorder:
             machines=tuple(sorted({row["machine"] for row in self.rows})),
             datasets=tuple(Dataset(**content) for content in self.tasks.values()),
         )
-        write_own(self.folder, card, self.space, (row for row in self.rows if row["task"] in self.tasks))
+        features = {name: features_of(self._work / "tables" / name) for name in self.tasks}
+        write_own(self.folder, card, self.space, (row for row in self.rows if row["task"] in self.tasks), features)
+
+    def _counted(self) -> str:
+        """How many configs the tables have, as they stand now."""
+        whole = [row for row in self.rows if row["budget"] == 1.0]
+        shared = Counter(row["task"] for row in whole if row["origin"] in ("default", "sobol"))
+        own = Counter(row["task"] for row in whole if row["origin"] in ("random", "move"))
+        parts = []
+        for counts, kind in ((shared, "shared configs"), (own, "configs of its own")):
+            few, many = (f([counts[task] for task in self.tasks]) for f in (min, max))
+            parts.append(f"{few} {kind}" if few == many else f"{few} to {many} {kind}")
+        return f"each table has {parts[0]} and {parts[1]}"
 
     def close(self) -> None:
         """Let others record."""

@@ -81,7 +81,7 @@ def target_of(collection: Collection, number: int) -> Target:
         collection.full[number, places],
         collection.test[number, places],
         collection.seconds[number, places],
-        dataset.features,
+        collection.features(number),
     )
 
 

@@ -1,0 +1,242 @@
+"""Replay policies on recorded tasks, keep what each came to on each task, and write the section of docs/benchmarks.md.
+
+python -m benchmarks.replay run oboe yahpo_lcbench meta_datasets/tabular
+python -m benchmarks.replay stress oboe
+python -m benchmarks.replay report
+
+A bare name is a folder of hpo_tables in the data folder (AUTOMETA_DATA, else ../shared/data); results go to
+benchmarks/results/replay.
+"""
+
+import argparse
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from autometa.policies.named import POLICIES, SEEDLESS, SLOW
+from autometa.records.reading import read_collection
+from autometa.records.regret import bootstrap_weights, holm
+from autometa.records.replays import Replays, Settings
+from autometa.records.sources import Folds
+from autometa.search.replaying import plot, summary
+from autometa.search.replaying import replay as replay_policies
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(os.environ.get("AUTOMETA_DATA", ROOT.parent / "shared" / "data"))
+RESULTS = ROOT / "benchmarks" / "results" / "replay"
+PLOTS = ROOT / "docs" / "replay"
+DOCS = ROOT / "docs" / "benchmarks.md"
+BEGIN, END = "<!-- replay: begin -->", "<!-- replay: end -->"
+NOTE = (
+    "Mean regret after k trials: (best validation loss so far - least) / (largest - least) over the task's pool, a "
+    "failed evaluation counting as the largest; seeds averaged, then a bootstrap over datasets. Ten folds by dataset, "
+    "families and near-duplicates together; a policy learns from the other nine. `python -m benchmarks.replay`.\n"
+)
+FAST = [n for n in POLICIES if n not in SLOW]
+DECLARED = ("source_mixture", "portfolio_tpe")  # what a learned policy has to beat; named before anything was measured
+
+
+def folder_of(name: str) -> Path:
+    """A path as it is, or the public table of that name."""
+    return Path(name) if Path(name).is_dir() else DATA / "hpo_tables" / name
+
+
+def run(names: list[str], policies: list[str], settings: Settings) -> None:
+    """Replay policies on collections; what is there already of other policies is kept."""
+    for name in names:
+        collection = read_collection(folder_of(name))
+        begun = time.monotonic()
+        replays = Replays(Folds.deal(collection, 10), {p: POLICIES[p] for p in policies}, settings, SEEDLESS, SLOW)
+        replays.run(lambda line: print(line, file=sys.stderr))
+        for policy in policies:
+            numbers = replays.sampled if policy in SLOW else None
+            curves = replays.curves([policy], numbers)
+            goal = RESULTS / collection.card.name / f"{policy}.csv"
+            goal.parent.mkdir(parents=True, exist_ok=True)
+            frame = pd.DataFrame(curves.regret[policy], columns=[f"{int(x)}" for x in curves.x])
+            frame.insert(0, "task", curves.tasks)
+            frame.insert(1, "group", curves.group)
+            frame.insert(2, "ms", curves.milliseconds[policy].mean())
+            frame.insert(3, "ms_p95", np.quantile(curves.milliseconds[policy], 0.95))
+            frame.insert(4, "test_25", curves.test_regret[policy][:, min(24, len(curves.x) - 1)])
+            frame.insert(5, "rank_25", curves.rank[policy][:, min(24, len(curves.x) - 1)])
+            frame.to_csv(goal, index=False, float_format="%.5g")
+        print(f"{collection.card.name}: {time.monotonic() - begun:.0f} s")
+
+
+def stress(names: list[str], policies: list[str], settings: Settings) -> None:
+    """Policies under sources that mislead."""
+    for name in names:
+        (outcome,) = replay_policies(
+            folder_of(name),
+            policies=policies,
+            settings=settings,
+            stress=True,
+            say=lambda line: print(line, file=sys.stderr),
+        )
+        assert outcome.stress is not None
+        (RESULTS / outcome.name).mkdir(parents=True, exist_ok=True)
+        outcome.stress.to_csv(RESULTS / outcome.name / "stress.csv", index=False, float_format="%.4g")
+        print(summary(outcome.curves).to_string())
+
+
+@dataclass(frozen=True)
+class Result:
+    """Replays of one policy on one collection: a row per task, a column per trial."""
+
+    frame: pd.DataFrame
+
+    @classmethod
+    def read(cls, path: Path) -> "Result":
+        """As :func:`run` wrote it."""
+        return cls(pd.read_csv(path, dtype={"task": str}).set_index("task"))
+
+    @property
+    def regret(self) -> pd.DataFrame:
+        """By task and trial."""
+        return self.frame[[c for c in self.frame.columns if c.isdigit()]]
+
+    def area(self, upto: int) -> "pd.Series[float]":
+        """Mean regret of the first trials, by task."""
+        return self.regret.iloc[:, :upto].mean(axis=1)
+
+
+def interval(values: "pd.Series[float]", group: "pd.Series[int]") -> tuple[float, float]:
+    """A 95 % interval of the mean, by bootstrap over groups."""
+    means = bootstrap_weights(group.to_numpy(), seed=0) @ values.to_numpy()
+    return float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975))
+
+
+def row(name: str, result: Result, best: Result | None) -> list[str]:
+    """One line of the table of a collection."""
+    mean = result.regret.mean()
+    cells = [f"{mean[str(k)]:.4f}" for k in (1, 5, 10, 25, 50)]
+    group = result.frame["group"]
+    low, high = interval(result.area(25), group)
+    cells += [f"{result.area(25).mean():.4f} [{low:.4f}, {high:.4f}]", f"{result.area(50).mean():.4f}"]
+    if best is not None:
+        apart = (result.area(25) - best.area(25)).dropna()
+        low, high = interval(apart, group.loc[apart.index])
+        cells.append(f"{apart.mean():+.4f} [{low:+.4f}, {high:+.4f}]")
+    else:
+        cells.append("")
+    test = result.frame["test_25"].mean()
+    cells += [
+        "" if np.isnan(test) else f"{test:.4f}",
+        f"{result.frame['rank_25'].mean():.3f}",
+        f"{result.frame['ms'].iloc[0]:.1f} / {result.frame['ms_p95'].iloc[0]:.1f}",
+    ]
+    return [name, str(len(result.frame)), *cells]
+
+
+def markdown(head: list[str], lines: list[list[str]]) -> str:
+    """A table; the first column is text, the others are numbers."""
+    rule = ["---"] + ["---:"] * (len(head) - 1)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, rule, *lines])
+
+
+def section(folder: Path) -> str:
+    """The part of the page about one collection, and its plot."""
+    results = {n: Result.read(folder / f"{n}.csv") for n in POLICIES if (folder / f"{n}.csv").exists()}
+    portfolio = results.get("portfolio")
+    ordered = sorted(results, key=lambda n: float(results[n].area(25).mean()))
+    head = [
+        "policy", "tasks", "@1", "@5", "@10", "@25", "@50", "area 1-25 [95 %]", "area 1-50",
+        "area 1-25 against portfolio [95 %]", "test @25", "rank @25", "ms mean / p95",
+    ]  # fmt: skip
+    lines = [row(n, results[n], None if n == "portfolio" else portfolio) for n in ordered]
+    draw(folder.name, results)
+    text = f"### {folder.name}\n\n{markdown(head, lines)}\n\n![regret on {folder.name}](replay/{folder.name}.svg)\n"
+    if (folder / "stress.csv").exists():
+        found = pd.read_csv(folder / "stress.csv")
+        columns = ["sources", "policy", "regret_5", "regret_10", "regret_25", "regret_50", "trials_to_cold", "harmed"]
+        cells = [
+            [f"{v:.4f}" if isinstance(v, float) else str(v) for v in r] for r in found[columns].to_numpy().tolist()
+        ]
+        text += (
+            f"\nSources that mislead; cold: {found['cold'].iloc[0]}. Trials to cold: share of the cold policy's trials "
+            "to its own last mean regret. Harmed: tasks worse than cold by more than 0.01 at 25.\n\n"
+            + markdown(columns, cells) + "\n"
+        )  # fmt: skip
+    return text
+
+
+def draw(name: str, results: dict[str, Result]) -> None:
+    """Mean regret by trial, with intervals."""
+    parts = []
+    for policy, result in results.items():
+        weights = bootstrap_weights(result.frame["group"].to_numpy(), seed=0)
+        low, high = np.quantile(weights @ result.regret.to_numpy(), [0.025, 0.975], axis=0)
+        mean = result.regret.mean().to_numpy()
+        trials = np.arange(1, len(mean) + 1)
+        parts.append(pd.DataFrame({"policy": policy, "trial": trials, "mean_regret": mean, "low": low, "high": high}))
+    PLOTS.mkdir(exist_ok=True)
+    plot(pd.concat(parts), PLOTS / f"{name}.svg", name)
+
+
+def contrasts(policy: str) -> str:
+    """The contrasts named beforehand, adjusted over the collections."""
+    found = []
+    for folder in sorted(p for p in RESULTS.iterdir() if (p / f"{policy}.csv").exists()):
+        for against in DECLARED:
+            if against == policy or not (folder / f"{against}.csv").exists():
+                continue
+            one, other = Result.read(folder / f"{policy}.csv"), Result.read(folder / f"{against}.csv")
+            for upto in (25, 50):
+                apart = (one.area(upto) - other.area(upto)).dropna()
+                means = bootstrap_weights(one.frame.loc[apart.index, "group"].to_numpy(), seed=0) @ apart.to_numpy()
+                low, high = np.quantile(means, [0.025, 0.975])
+                p_value = min(1.0, 2 * min(float((means >= 0).mean()), float((means <= 0).mean())))
+                found.append((folder.name, against, upto, apart.mean(), low, high, p_value))
+    adjusted = holm([f[-1] for f in found])
+    lines = [
+        [name, against, f"1-{upto}", f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]", f"{p:.4f}", f"{q:.4f}"]
+        for (name, against, upto, mean, low, high, p), q in zip(found, adjusted, strict=True)
+    ]
+    head = ["collection", "against", "area", "difference [95 %]", "p", "p (Holm)"]
+    return f"### {policy} against what it has to beat\n\n{markdown(head, lines)}\n"
+
+
+def report() -> None:
+    """Write the section between its markers."""
+    folders = sorted(p for p in RESULTS.iterdir() if p.is_dir())
+    parts = [
+        "## Replay on recorded tasks\n",
+        NOTE,
+        contrasts("source_mixture"),
+        *[section(folder) for folder in folders],
+    ]
+    page = DOCS.read_text(encoding="utf-8")
+    text = f"{BEGIN}\n\n" + "\n".join(parts) + f"\n{END}"
+    if BEGIN in page:
+        page = page[: page.index(BEGIN)] + text + page[page.index(END) + len(END) :]
+    else:
+        page = page.rstrip() + "\n\n" + text + "\n"
+    DOCS.write_text(page, encoding="utf-8")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["run", "stress", "report"])
+    parser.add_argument("collections", nargs="*")
+    parser.add_argument("--policies", default=",".join(FAST))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=2)
+    given = parser.parse_args()
+    policies = given.policies.split(",")
+    if given.what == "run":
+        run(given.collections, policies, Settings(seeds=given.seeds, workers=given.workers))
+    elif given.what == "stress":
+        stress(given.collections, policies, Settings(seeds=given.seeds, workers=given.workers))
+    else:
+        report()
+
+
+if __name__ == "__main__":
+    main()
