@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from autometa.parameters import Categorical, Float, Int
+    from autometa.records.collection import Collection
     from autometa.search.api import SearchResult, load, search
     from autometa.search.estimators import AutoMetaClassifier, AutoMetaRegressor
     from autometa.space import Space
@@ -18,6 +19,7 @@ __all__ = [
     "AutoMetaClassifier",
     "AutoMetaRegressor",
     "Categorical",
+    "Collection",
     "Float",
     "Int",
     "Policy",
@@ -34,6 +36,7 @@ _HOMES = {
     "AutoMetaClassifier": "autometa.search.estimators",
     "AutoMetaRegressor": "autometa.search.estimators",
     "Categorical": "autometa.parameters",
+    "Collection": "autometa.records.collection",
     "Float": "autometa.parameters",
     "Int": "autometa.parameters",
     "Policy": "autometa.task",

@@ -111,6 +111,20 @@ def test_a_collection_is_gone_on_with_where_its_shard_is_not(sources, undisturbe
     assert not (tmp_path / "recording" / "rows.jsonl").read_bytes().count(b"shared-001")
 
 
+def test_a_fit_that_a_busy_machine_held_up_is_done_again(sources, undisturbed, tmp_path):
+    record(sources, tmp_path)
+    path = tmp_path / "recording" / "rows.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[3] |= {"state": "timed_out", "cpu_s": 1.0, "fit_s": 5.0, "loss": 7.0}  # others used the processor
+    rows[4] |= {"state": "timed_out", "cpu_s": 4.9, "fit_s": 5.0, "loss": 8.0}  # it was the fit itself
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    again = record(sources, tmp_path)
+    assert len(path.read_text().splitlines()) == len(rows) + 1
+    assert len(again) == len(undisturbed)
+    assert [row["loss"] for row in again].count(7.0) == 0
+    assert [row["loss"] for row in again].count(8.0) == 1
+
+
 def test_two_writers_are_one_too_many(tmp_path):
     first = Shard(tmp_path / "rows.jsonl")
     with pytest.raises(RunError, match="another process is recording"):

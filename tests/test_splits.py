@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from autometa.records.collection import Collection
+
 DATA = Path(os.environ.get("AUTOMETA_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 INDEX = DATA / "tabular" / "index.csv"
 
@@ -96,3 +98,33 @@ def test_no_column_of_many_values_stands_on_two_sides(group_of):
                 found.setdefault((len(values), print_), set()).add((group, name))
     twins = [sorted(tables) for tables in found.values() if len({group for group, _ in tables}) > 1]
     assert twins == []
+
+
+COLLECTIONS = sorted((Path(__file__).parents[1] / "meta_datasets").glob("*/card.toml"))
+
+
+@pytest.mark.parametrize("card", COLLECTIONS, ids=lambda c: c.parent.name)
+def test_a_collection_holds_the_tables_of_its_split(card, cards):
+    found = Collection.load(card.parent)
+    told = {d.name: d.split for d in found.card.datasets}
+    assert cards.loc[list(told), "split"].to_dict() == told
+    assert {d.name: d.family for d in found.card.datasets} == cards.loc[list(told), "family"].to_dict()
+
+
+@pytest.mark.parametrize("card", COLLECTIONS, ids=lambda c: c.parent.name)
+def test_a_training_collection_has_no_table_of_the_lists(card):
+    found = Collection.load(card.parent)
+    training = set(found.splits.get("meta_train", ()))
+    assert not training & {*read_list("dev12"), *read_list("bench20")}
+
+
+@pytest.mark.parametrize("card", COLLECTIONS, ids=lambda c: c.parent.name)
+def test_no_twin_of_a_training_table_is_a_validation_table(card, cards):
+    """Recorded tasks that are the same data tie tables together; see overlap.csv."""
+    found = Collection.load(card.parent)
+    overlap = pd.read_csv(DATA / "overlap.csv", dtype=str)
+    overlap["task_id"] = overlap["task_id"].str.lstrip("0")
+    for _, tied in overlap.groupby(["collection", "task_id"]):
+        splits = {cards.loc[t, "split"] for t in tied["table"]}
+        assert len(splits & {d.split for d in found.card.datasets if d.name in set(tied["table"])}) <= 1
+        assert len(splits) == 1

@@ -1,11 +1,13 @@
-"""Tuned defaults in an order that suits the table, then TPE: a strong start that learns nothing before it.
+"""Tuned configs in an order that suits the table, then TPE.
 
-A portfolio of defaults is what any learned policy has to beat (Feurer et al. 2022, "Auto-sklearn 2.0";
-Salinas and Erickson 2024, "TabRepo").
+A portfolio is what any learned policy has to beat (Feurer et al. 2022, "Auto-sklearn 2.0"; Salinas and Erickson 2024,
+"TabRepo"). Where one learned from recorded tasks is shipped (autometa/weights/portfolio.json), it is taken; else, and
+where rows times classes are more than any recorded task has, the orders made by hand in portfolio.toml are.
 """
 
 from __future__ import annotations
 
+import json
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -61,22 +63,43 @@ class PortfolioPolicy:
 
 
 def defaults(task: Task) -> list[Default]:
-    """The defaults that fit the task's space, in the order for its dataset."""
-    document = _document()
-    configs: Mapping[str, Config] = {e["name"]: e["config"] for e in document["entries"]}
+    """The portfolio that fits the task's space, in the order for its dataset."""
     found, seen = [], set()
-    for name in document["orders"][_order(task.features)]:
-        config = _fitted(task.space, configs[name])
+    for name, values in _ordered(task.features):
+        config = _fitted(task.space, values)
         if config is not None and key(config) not in seen:
             seen.add(key(config))
             found.append(Default(name, config))
     return found
 
 
+def _ordered(features: Mapping[str, float | str]) -> list[tuple[str, Config]]:
+    """Names and configs, the first to be tried first."""
+    order = _order(features)
+    learned = _learned().get(str(features.get("kind", "")), [])
+    if learned and order != "costly":
+        return [(entry["name"], entry["config"]) for entry in learned]
+    configs = {entry["name"]: entry["config"] for entry in entries()}
+    return [(name, configs[name]) for name in _document()["orders"][order]]
+
+
+def entries() -> list[dict[str, Any]]:
+    """The defaults made by hand, named, as the file has them."""
+    found: list[dict[str, Any]] = _document()["entries"]
+    return found
+
+
 def hand_made(space: Space) -> list[Config]:
     """All defaults that fit a space, in the order of the file."""
-    fitted = (_fitted(space, entry["config"]) for entry in _document()["entries"])
+    fitted = (_fitted(space, entry["config"]) for entry in entries())
     return [config for config in fitted if config is not None]
+
+
+def hand_orders() -> dict[str, list[int]]:
+    """The orders made by hand, as places in :func:`hand_made`."""
+    document = _document()
+    places = {entry["name"]: i for i, entry in enumerate(entries())}
+    return {name: [places[n] for n in order] for name, order in document["orders"].items()}
 
 
 def source_of(task: Task, config: Config) -> str:
@@ -110,6 +133,16 @@ def _nearest_of(task: Task, wanted: Sequence[Config], candidates: Sequence[Confi
         left.remove(place)
         chosen.append(pool[place])
     return chosen
+
+
+@cache
+def _learned() -> dict[str, list[dict[str, Any]]]:
+    """The learned orders by kind of target; empty where none are shipped."""
+    path = files("autometa").joinpath("weights/portfolio.json")
+    if not path.is_file():
+        return {}
+    orders: dict[str, list[dict[str, Any]]] = json.loads(path.read_text(encoding="utf-8"))["orders"]
+    return orders
 
 
 @cache

@@ -32,7 +32,7 @@ class Evaluations:
         budget: share of the training rows (or of the epochs) in (0, 1], shape (N,).
         loss: of validation rows, lower is better; NaN where the evaluation failed or diverged, shape (N,).
         test_loss: of rows that nothing was chosen by; NaN where not recorded, shape (N,).
-        seconds: what it took; NaN where not recorded, shape (N,).
+        seconds: what it took, processor seconds where they were recorded, else NaN, shape (N,).
         fold_losses, curve: N lists, or None where not recorded.
     """
 

@@ -108,7 +108,7 @@ def read_own(folder: Path) -> Collection:
         budget=np.round(_numbers(table, "budget"), 6),
         loss=_numbers(table, "loss"),
         test_loss=_numbers(table, "test_loss"),
-        seconds=_numbers(table, "fit_s") + _numbers(table, "predict_s"),
+        seconds=_numbers(table, "cpu_s"),
         fold_losses=table["fold_losses"].combine_chunks(),
         curve=table["curve"].combine_chunks(),
     )
