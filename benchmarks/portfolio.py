@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from autometa.policies.greedy_portfolio import greedy_order
 from autometa.policies.portfolio import entries, hand_made, hand_orders
@@ -23,7 +24,6 @@ from autometa.pool import key
 from autometa.records.collection import Collection
 from autometa.records.plan import Planned, shared_configs
 from autometa.records.sources import Folds
-from autometa.tables.metrics import Metric, resolve_metric
 from autometa.tables.splits import Folds as RowFolds
 from autometa.tables.table import Table
 
@@ -37,6 +37,7 @@ STEPS = 25  # of the greedy ensemble that orders are compared by
 LENGTHS = (3, 5, 8, 12, 16, 20, 30)
 SECONDS = (2.0, 5.0, 10.0, 20.0, 40.0)
 LONGEST = 40
+FEWEST = 20  # configs of a table that is to count
 MOST_SHARED = 160
 
 
@@ -44,92 +45,107 @@ MOST_SHARED = 160
 class Recorded:
     """Predictions of the shared configs on one table.
 
+    Every recorded metric needs one number per row: the probability of the second class (AUC), of the true class
+    (log-loss), or the value (RMSE). A prediction is these numbers, shape (n,).
+
     Attributes:
         name, kind: of the table.
         metric: of its losses.
-        target, test_target: of the validation rows, fold after fold, and of the test rows.
-        valid, test: predictions by config.
-        seconds: processor seconds by config.
+        target, test_target: of the validation rows that are looked at, and of the test rows.
+        valid, test: predictions by config, shape (J, n); NaN where a config is not recorded.
+        seconds: processor seconds by config, shape (J,).
         constant: loss of a prediction that looks at no column.
     """
 
     name: str
     kind: str
-    metric: Metric
+    metric: str
     target: np.ndarray
     test_target: np.ndarray
-    valid: dict[int, np.ndarray]
-    test: dict[int, np.ndarray]
+    valid: np.ndarray
+    test: np.ndarray
     seconds: np.ndarray
     constant: float
 
     @cached_property
-    def rows(self) -> np.ndarray:
-        """The validation rows that are looked at."""
-        n = len(self.target)
-        return np.arange(n) if n <= ROWS else np.random.default_rng(0).choice(n, ROWS, replace=False)
-
-    def loss(self, predictions: np.ndarray) -> float:
-        """Of predictions for ``rows``; the worst there can be where it is undefined."""
-        value = self.metric.loss(self.target[self.rows], predictions)
-        return value if np.isfinite(value) else self.constant
+    def known(self) -> np.ndarray:
+        """Places of the configs that are recorded."""
+        return np.flatnonzero(np.isfinite(self.valid[:, 0]))
 
     @cached_property
-    def singles(self) -> dict[int, float]:
-        """Loss of each config alone."""
-        return {j: self.loss(p[self.rows]) for j, p in self.valid.items()}
+    def singles(self) -> np.ndarray:
+        """Loss of each config alone, shape (J,)."""
+        found = np.full(len(self.valid), np.nan)
+        found[self.known] = losses(self.metric, self.target, self.valid[self.known])
+        return found
 
     @property
     def scale(self) -> float:
         """What there is to win: from a constant prediction to the best config."""
-        return max(self.constant - min(self.singles.values()), 1e-9)
+        return max(self.constant - float(np.nanmin(self.singles)), 1e-9)
 
     def ensemble(self, members: Sequence[int]) -> float:
         """Test loss of the greedy ensemble of some configs (Caruana et al. 2004), as a share of the constant's."""
-        known = [j for j in members if j in self.valid]
+        known = [j for j in members if j in self.known]
         if not known:
             return 1.0
-        candidates = np.stack([self.valid[j][self.rows] for j in known]).astype(np.float64)
-        total, counts = np.zeros_like(candidates[0]), np.zeros(len(known))
+        total, counts = np.zeros(len(self.target)), np.zeros(len(known))
         best, kept = np.inf, counts
         for step in range(STEPS):
-            losses = [self.loss((total + c) / (step + 1)) for c in candidates]
-            chosen = int(np.argmin(losses))
-            total, counts = total + candidates[chosen], counts + (np.arange(len(known)) == chosen)
-            if losses[chosen] < best:
-                best, kept = losses[chosen], counts
-        weights = kept / kept.sum()
-        mixed = sum(w * self.test[j].astype(np.float64) for w, j in zip(weights, known, strict=True) if w)
-        value = self.metric.loss(self.test_target, mixed)
-        return float(value / self.constant) if np.isfinite(value) else 1.0
+            tried = losses(self.metric, self.target, (total + self.valid[known]) / (step + 1))
+            chosen = int(np.argmin(tried))
+            total, counts = total + self.valid[known[chosen]], counts + (np.arange(len(known)) == chosen)
+            if tried[chosen] < best:
+                best, kept = float(tried[chosen]), counts
+        mixed = (kept / kept.sum()) @ self.test[known]
+        return float(losses(self.metric, self.test_target, mixed[None])[0] / self.constant)
+
+
+def losses(metric: str, target: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """Of predictions of shape (m, n), shape (m,)."""
+    if metric == "rmse":
+        return np.sqrt(((predictions - target) ** 2).mean(axis=1))
+    if metric == "log_loss":
+        return -np.log(np.clip(predictions, 1e-7, 1.0)).mean(axis=1)
+    assert metric == "auc"
+    ones = target == 1
+    ranks = rankdata(predictions, axis=1)
+    pairs = max(ones.sum() * (~ones).sum(), 1)
+    return 1.0 - (ranks[:, ones].sum(axis=1) - ones.sum() * (ones.sum() + 1) / 2) / pairs
+
+
+def one_number(metric: str, target: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """What the metric needs of predictions of shape (n, outputs)."""
+    if metric == "rmse":
+        return predictions[:, 0].astype(np.float64)
+    place = np.ones(len(target), np.intp) if metric == "auc" else target
+    return predictions[np.arange(len(target)), place].astype(np.float64)
 
 
 def read(collection: Collection, predictions: Path, tables: Path) -> list[Recorded]:
     """The tables whose predictions are there."""
     recorded = []
+    width = len(shared_of(collection))
     place = {key(c): i for i, c in enumerate(collection.configs)}
     seconds = collection.seconds[:, [place[key(p.config)] for p in shared_of(collection)]]
     for number, dataset in enumerate(collection.card.datasets):
         files = {int(p.name[7:10]): p for p in (predictions / dataset.name).glob("shared-*-1.000.npz")}
-        if len(files) < 20:
+        files = {j: p for j, p in files.items() if j < width}
+        if len(files) < FEWEST:
             continue
         table, test = Table.load(tables / dataset.name / "table"), Table.load(tables / dataset.name / "test")
         folds = RowFolds.load(tables / dataset.name / "folds")
         order = np.concatenate([folds.pair(k)[1] for k in range(folds.k)])
-        kept = {j: np.load(p) for j, p in sorted(files.items())}
-        recorded.append(
-            Recorded(
-                dataset.name,
-                dataset.kind,
-                resolve_metric(dataset.metric, dataset.kind),
-                table.target[order],
-                test.target,
-                {j: k["out_of_fold"] for j, k in kept.items()},
-                {j: k["test"] for j, k in kept.items()},
-                seconds[number],
-                float(collection.meta_features[dataset.name]["constant_loss"]),
-            )
-        )
+        some = np.random.default_rng(0).permutation(len(order))[:ROWS]
+        target = table.target[order][some]
+        valid, held_out = np.full((width, len(some)), np.nan), np.full((width, len(test)), np.nan)
+        for j, path in files.items():
+            kept = np.load(path)
+            valid[j] = one_number(dataset.metric, target, kept["out_of_fold"][some])
+            held_out[j] = one_number(dataset.metric, test.target, kept["test"])
+        constant = float(collection.meta_features[dataset.name]["constant_loss"])
+        known = dataset.name, dataset.kind, dataset.metric, target, test.target
+        recorded.append(Recorded(*known, valid, held_out, seconds[number], constant))
     return recorded
 
 
@@ -142,14 +158,10 @@ def shared_of(collection: Collection) -> list[Planned]:
 
 def by_single(tables: Sequence[Recorded], weights: np.ndarray, k: int) -> list[int]:
     """The order in which each config lowers the mean loss of the best single one most."""
-    width = 1 + max(j for t in tables for j in t.valid)
-    scaled = np.ones((len(tables), width))
-    for i, t in enumerate(tables):
-        least = min(t.singles.values())
-        for j, loss in t.singles.items():
-            scaled[i, j] = min((loss - least) / t.scale, 1.0)
-    repeated = np.repeat(scaled, np.round(10 * weights).astype(int), axis=0)
-    return greedy_order(repeated, k)
+    singles = np.array([t.singles for t in tables])
+    scaled = (singles - np.nanmin(singles, axis=1, keepdims=True)) / np.array([[t.scale] for t in tables])
+    scaled = np.clip(np.nan_to_num(scaled, nan=1.0), 0.0, 1.0)
+    return greedy_order(np.repeat(scaled, np.round(10 * weights).astype(int), axis=0), k)
 
 
 def by_ensemble(tables: Sequence[Recorded], weights: np.ndarray, k: int, *, cost: float = 0.0) -> list[int]:
@@ -157,32 +169,32 @@ def by_ensemble(tables: Sequence[Recorded], weights: np.ndarray, k: int, *, cost
 
     A config joins with the best of SHARES. With ``cost`` its gain is divided by its seconds to that power.
     """
-    blends: list[np.ndarray | None] = [None] * len(tables)
-    losses = np.array([t.constant for t in tables])
-    width = 1 + max(j for t in tables for j in t.valid)
-    seconds = np.array([np.nanmedian([t.seconds[j] for t in tables if j in t.valid] or [np.nan]) for j in range(width)])
+    width = len(tables[0].valid)
+    blends = [np.zeros(len(t.target)) for t in tables]
+    now = np.array([t.constant for t in tables])
+    seconds = np.maximum(np.nanmedian([t.seconds for t in tables], axis=0), 0.05)
     order: list[int] = []
-    for _ in range(min(k, width)):
-        gains = np.zeros((len(tables), width))
-        shares = np.ones((len(tables), width))
+    for step in range(min(k, width)):
+        gains, shares = np.zeros((len(tables), width)), np.zeros((len(tables), width))
         for i, t in enumerate(tables):
-            for j, predictions in t.valid.items():
-                if j in order:
-                    continue
-                own = predictions[t.rows].astype(np.float64)
-                blend = blends[i]
-                tried = [(1.0, own)] if blend is None else [(a, (1 - a) * blend + a * own) for a in SHARES]
-                loss, shares[i, j] = min((t.loss(p), a) for a, p in tried)
-                gains[i, j] = np.clip((losses[i] - loss) / t.scale, 0.0, 1.0)
-        worth = weights @ gains / np.maximum(seconds, 0.05) ** cost
+            left = np.setdiff1d(t.known, order)
+            tried = np.array(
+                [
+                    losses(t.metric, t.target, (1 - a) * blends[i] + a * t.valid[left])
+                    for a in (SHARES if step else (1.0,))
+                ]
+            )
+            gains[i, left] = np.clip((now[i] - tried.min(axis=0)) / t.scale, 0.0, 1.0)
+            shares[i, left] = np.array(SHARES if step else (1.0,))[tried.argmin(axis=0)]
+        worth = weights @ gains / seconds**cost
         worth[order] = -1.0
         chosen = int(np.argmax(worth))
         order.append(chosen)
         for i, t in enumerate(tables):
-            if chosen in t.valid and gains[i, chosen] > 0:
-                own, a, blend = t.valid[chosen][t.rows].astype(np.float64), shares[i, chosen], blends[i]
-                blends[i] = own if blend is None else (1 - a) * blend + a * own
-                losses[i] = t.loss(blends[i])
+            if gains[i, chosen] > 0:
+                a = shares[i, chosen]
+                blends[i] = (1 - a) * blends[i] + a * t.valid[chosen]
+                now[i] = losses(t.metric, t.target, blends[i][None])[0]
     return order
 
 
@@ -194,7 +206,6 @@ def kind_weights(tables: Sequence[Recorded], kind: str) -> np.ndarray:
 METHODS: dict[str, Callable[[Sequence[Recorded], np.ndarray, int], list[int]]] = {
     "by single": by_single,
     "by ensemble": by_ensemble,
-    "by ensemble, cost^0.25": lambda t, w, k: by_ensemble(t, w, k, cost=0.25),
     "by ensemble, cost^0.5": lambda t, w, k: by_ensemble(t, w, k, cost=0.5),
 }
 
@@ -204,6 +215,7 @@ def compare(collection: Collection, recorded: list[Recorded]) -> pd.DataFrame:
     folds = Folds.deal(collection, 5)
     place = {name: i for i, name in enumerate(collection.names)}
     fold = np.array([folds.fold[place[t.name]] for t in recorded])
+    rows = {d.name: d.recorded_rows for d in collection.card.datasets}
     found = []
     for f in np.unique(fold):
         learned = [t for t, g in zip(recorded, fold, strict=True) if g != f]
@@ -216,9 +228,9 @@ def compare(collection: Collection, recorded: list[Recorded]) -> pd.DataFrame:
             if g != f:
                 continue
             own = {method: order for (kind, method), order in orders.items() if kind == t.kind}
-            own["by hand"] = hand_orders()["small" if len(t.target) < 1_500 else "usual"]
+            own["by hand"] = hand_orders()["small" if rows[t.name] < 1_500 else "usual"]
             for method, order in own.items():
-                spent = np.cumsum(np.nan_to_num([t.seconds[j] if j in t.valid else 0.0 for j in order]))
+                spent = np.cumsum(np.nan_to_num(t.seconds[order]))
                 row = {"table": t.name, "group": int(folds.group[place[t.name]]), "kind": t.kind, "method": method}
                 row |= {f"first {n}": t.ensemble(order[:n]) for n in LENGTHS if n <= len(order)}
                 row |= {

@@ -66,6 +66,9 @@ def _pairwise(losses: NDArray[np.float64], others: NDArray[np.float64]) -> NDArr
     found = np.zeros((len(losses), len(others)), np.bool_)
     for i, one in enumerate(losses):
         for j, other in enumerate(others):
+            if others is losses and j <= i:
+                found[i, j] = found[j, i]
+                continue
             both = ~np.isnan(one) & ~np.isnan(other)
             if both.sum() >= FEWEST:
                 found[i, j] = _correlations(one[None, both], other[None, both])[0, 0] > TWINS
