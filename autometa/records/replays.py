@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from collections.abc import Collection as AnyOf
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -36,6 +36,10 @@ class Sources(Protocol):
     @property
     def group(self) -> NDArray[np.intp]:
         """Of each task, shape (T,)."""
+        ...
+
+    def part(self, number: int) -> Hashable:
+        """Equal for tasks on which the same may be known."""
         ...
 
     def prior(self, number: int) -> PriorTasks:
@@ -132,9 +136,9 @@ class Replays:
     def _jobs(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """A policy and some tasks whose prior tasks are the same, so that it learns once for all of them."""
         sampled = set(self.sampled)
-        by_prior: dict[int, list[int]] = {}
+        by_prior: dict[Hashable, list[int]] = {}
         for number in self.targets:
-            by_prior.setdefault(id(self.sources.prior(number)), []).append(number)
+            by_prior.setdefault(self.sources.part(number), []).append(number)
         for name in self.factories:
             for numbers in by_prior.values():
                 chosen = [n for n in numbers if name not in self.slow or n in sampled]
@@ -146,15 +150,14 @@ class Replays:
         return 1 if name in self.seedless or name in self.slow else self.settings.seeds
 
     def work(self, name: str, numbers: Sequence[int]) -> dict[Key, Replayed]:
-        """The replays of a policy on some tasks."""
+        """The replays of a policy on some tasks that the same is known on."""
         found = {}
-        known: dict[int, Policy] = {}
+        prior = self.sources.prior(numbers[0])
+        policy = self.factories[name](prior)
         for number in numbers:
-            target, prior = self.targets[number], self.sources.prior(number)
+            target = self.targets[number]
             if self.settings.stress:
                 policy = self.factories[name](self._stressed(prior, target, number))
-            else:
-                policy = known.setdefault(id(prior), self.factories[name](prior))
             for seed in range(self.seeds_of(name)):
                 found[name, number, seed] = replay(policy, target, trials=self.settings.trials, seed=seed)
         return found

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,7 @@ from autometa.records.groups import groups, twins
 from autometa.records.prior_tasks import PriorTasks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
     from numpy.typing import NDArray
 
@@ -33,6 +33,7 @@ class Folds:
     collection: Collection
     fold: NDArray[np.intp]
     group: NDArray[np.intp]
+    _priors: dict[int, PriorTasks] = field(default_factory=dict, repr=False)
 
     @classmethod
     def deal(cls, collection: Collection, n: int, *, seed: int = 0) -> Folds:
@@ -49,14 +50,17 @@ class Folds:
         fold_of[order] = np.arange(len(order)) % min(n, len(order))
         return cls(collection, fold_of[group], group)
 
-    def prior(self, number: int) -> PriorTasks:
-        """What may be known on a task."""
-        return self._prior(int(self.fold[number]))
+    def part(self, number: int) -> Hashable:
+        """Equal for tasks on which the same may be known."""
+        return int(self.fold[number])
 
-    @lru_cache(maxsize=2)  # noqa: B019 (folds live as long as the replay)
-    def _prior(self, fold: int) -> PriorTasks:
-        rows = [] if self.group.max() == 0 else np.flatnonzero(self.fold != fold).tolist()
-        return PriorTasks.of(self.collection, rows)
+    def prior(self, number: int) -> PriorTasks:
+        """What may be known on a task: all tasks of the other folds."""
+        fold = int(self.fold[number])
+        if fold not in self._priors:
+            rows = [] if self.group.max() == 0 else np.flatnonzero(self.fold != fold).tolist()
+            self._priors[fold] = PriorTasks.of(self.collection, rows)
+        return self._priors[fold]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +76,7 @@ class Elsewhere:
     collection: Collection
     others: tuple[Collection, ...]
     group: NDArray[np.intp]
+    _priors: dict[Hashable, PriorTasks] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, collection: Collection, others: Sequence[Collection]) -> Elsewhere:
@@ -88,25 +93,32 @@ class Elsewhere:
                 )
         return cls(collection, tuple(others), groups(collection))
 
+    def part(self, number: int) -> Hashable:
+        """Equal for tasks on which the same may be known."""
+        family = self.collection.card.datasets[number].family
+        return tuple(
+            tuple(j for j, d in enumerate(other.card.datasets) if d.family != family and (number, j) not in twin)
+            for other, twin in zip(self.others, self._twins, strict=True)
+        )
+
     def prior(self, number: int) -> PriorTasks:
         """What may be known on a task: all but its family and the near-duplicates of its losses."""
-        family = self.collection.card.datasets[number].family
-        kept = []
-        for i, other in enumerate(self.others):
-            duplicates = {j for t, j in self._twins(i) if t == number}
-            kept.append(
-                tuple(j for j, d in enumerate(other.card.datasets) if d.family != family and j not in duplicates)
+        kept = self.part(number)
+        if kept not in self._priors:
+            assert isinstance(kept, tuple)
+            self._priors[kept] = PriorTasks.join(
+                [PriorTasks.of(other, rows) for other, rows in zip(self.others, kept, strict=True)]
             )
-        return self._joined(tuple(kept))
+        return self._priors[kept]
 
-    @lru_cache(maxsize=8)  # noqa: B019 (the sources live as long as the replay)
-    def _twins(self, i: int) -> list[tuple[int, int]]:
-        one, other = self.collection, self.others[i]
-        mine = PriorTasks.of(other).on(PriorTasks.of(one).pool)
-        losses = np.where(np.isfinite(mine.losses), mine.losses, np.nan)
-        names = {name: j for j, name in enumerate(other.names)}
-        return [(t, names[mine.names[j]]) for t, j in twins(one.full[:, one.shared], losses)]
-
-    @lru_cache(maxsize=2)  # noqa: B019
-    def _joined(self, kept: tuple[tuple[int, ...], ...]) -> PriorTasks:
-        return PriorTasks.join([PriorTasks.of(o, rows) for o, rows in zip(self.others, kept, strict=True)])
+    @cached_property
+    def _twins(self) -> list[set[tuple[int, int]]]:
+        """For each of the others, pairs of a task here and a task there that are ranked alike."""
+        found = []
+        for other in self.others:
+            there = PriorTasks.of(other).on(PriorTasks.of(self.collection).pool)
+            places = [other.names.index(name) for name in there.names]
+            losses = np.where(np.isfinite(there.losses), there.losses, np.nan)
+            mine = self.collection.full[:, self.collection.shared]
+            found.append({(t, places[j]) for t, j in twins(mine, losses)})
+        return found
