@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 POINTS = (1, 5, 10, 25, 50)
 LONGER = 1.3  # under stress, replays go on for so many times the trials, to see what is still reached
+LEAST_SHOWN = 1e-4  # of the plot: below it the budget is as good as spent
 WORSE = 0.01  # regret by which a task counts as harmed
 
 
@@ -190,6 +191,7 @@ def plot(table: pd.DataFrame, path: Path, title: str, *, x: str = "trial") -> No
         axes.fill_between(part["trial"], part["low"], part["high"], color=colours(i % 20), alpha=0.12, linewidth=0)
         axes.plot(part["trial"], part["mean_regret"], color=colours(i % 20), label=policy)
     axes.set_yscale("log")
+    axes.set_ylim(bottom=max(LEAST_SHOWN, 0.5 * float(table["mean_regret"].min())), top=1.0)
     axes.set_xlabel(x)
     axes.set_ylabel("mean regret")
     axes.set_title(title)
