@@ -85,17 +85,29 @@ class Pool(Sequence["Config"]):
                     columns.append(active / np.sqrt(2.0))
         return np.stack(columns, axis=1) if columns else np.zeros((len(self), 1))
 
-    def nearest(self, wanted: Config, among: Sequence[int] | NDArray[np.intp]) -> int:
-        """The place of the config closest to one that need not be in the pool, of the same branch if there is one.
+    def nearest(self, wanted: Config, among: Sequence[int] | NDArray[np.intp], *, seed: Sequence[int]) -> int:
+        """The place of the config of the same branch that is closest to one which need not be in the pool.
+
+        A branch that is used up gives a random config: the nearest of another branch would be no answer to the wish.
 
         Args:
             wanted: a config of the space.
             among: at least one place of the pool.
+            seed: of the random config.
         """
         units = self.units[np.asarray(among)]
         place = self.space.to_unit(wanted)
-        active = ~np.isnan(place)
         same_branch = (np.isnan(units) == np.isnan(place)).all(axis=1)
-        gaps = np.nan_to_num(units[:, active] - place[active], nan=1.0)
-        distance = (gaps**2).sum(axis=1) + np.where(same_branch, 0.0, len(place))
-        return int(among[int(np.argmin(distance))])
+        for root in self._roots:
+            same_branch &= units[:, root] == place[root]
+        if not same_branch.any():
+            return int(np.random.default_rng(list(seed)).choice(np.asarray(among)))
+        active = ~np.isnan(place)
+        distance = ((units[:, active] - place[active]) ** 2).sum(axis=1)
+        return int(among[int(np.argmin(np.where(same_branch, distance, np.inf)))])
+
+    @cached_property
+    def _roots(self) -> list[int]:
+        """Places of the hyperparameters whose choice makes a branch."""
+        parents = {p.when[0] for p in self.space if p.when is not None}
+        return [i for i, p in enumerate(self.space) if p.name in parents and p.when is None]

@@ -1,7 +1,9 @@
 """Policies that learn from prior tasks, held against plain mathematics, brute force and hand counts."""
 
+import gc
 import itertools
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -172,6 +174,16 @@ def test_with_a_known_shift_the_doubt_is_that_of_the_joint_gaussian():
     assert belief.given(places, losses).sd == pytest.approx(np.sqrt(np.diag(covariance)[:-1]), rel=1e-6)
 
 
+def test_the_doubt_about_the_next_loss_counts_that_of_the_shift():
+    belief = a_belief()
+    places = np.array([7, 2, 5])
+    losses = losses_from(belief, places, 0)
+    _, covariance, _ = brute_force(belief, places, losses)
+    of_next = np.hstack([np.eye(12), np.ones((12, 1))])  # a loss is f and the shift
+    wanted = np.sqrt(np.diag(of_next @ covariance @ of_next.T))
+    assert belief.given(places, losses).sd == pytest.approx(wanted, rel=1e-6)
+
+
 def test_what_a_known_scale_and_shift_leave_is_plain_regression():
     belief = a_belief(shift_sd=1e-9, log_scale_sd=1e-9, shift=0.0, log_scale=0.0)
     places, losses = np.array([0, 3, 4]), np.array([0.2, 0.9, 0.1])
@@ -300,10 +312,26 @@ def test_a_space_without_hyperparameters_has_one_place():
 def test_the_nearest_config_is_of_the_same_branch():
     pool = Pool(CONDITIONAL, TREES + NETS)
     wanted = {"algorithm": "net", "rate": 0.0, "width": 0.0}
-    assert pool.nearest(wanted, range(5)) == 3
-    assert pool.nearest(wanted, [2, 4]) == 4  # far, but a net
-    assert pool.nearest(wanted, [0, 1, 2]) in (0, 1)  # no net is left: the same rate counts
-    assert pool.nearest(TREES[1], np.array([4, 2, 1])) == 1
+    assert pool.nearest(wanted, range(5), seed=[0]) == 3
+    assert (
+        pool.nearest(TREES[0] | {"rate": 1.0, "depth": 4}, [0, 4], seed=[0]) == 0
+    )  # nearer on the common axes: the net
+    assert pool.nearest(TREES[1], np.array([4, 2, 1]), seed=[0]) == 1
+
+
+def test_a_branch_that_is_used_up_gives_a_random_config():
+    pool = Pool(CONDITIONAL, TREES + NETS)
+    wanted = {"algorithm": "net", "rate": 0.0, "width": 0.0}
+    found = [pool.nearest(wanted, [0, 1, 2], seed=[s]) for s in range(40)]
+    assert set(found) == {0, 1, 2}
+    assert found == [pool.nearest(wanted, [0, 1, 2], seed=[s]) for s in range(40)]
+
+
+def test_algorithms_without_hyperparameters_are_branches_too():
+    space = Space("bare", (Categorical(name="algorithm", choices=("a", "b", "c"), default="a"),
+                           Float(name="x", low=0.0, high=1.0, default=0.5, when=("algorithm", ("c",)))))  # fmt: skip
+    pool = Pool(space, [{"algorithm": "a"}, {"algorithm": "b"}])
+    assert [pool.nearest({"algorithm": "b"}, [0, 1], seed=[s]) for s in range(9)] == [1] * 9
 
 
 def test_a_config_is_found_by_identity_and_by_value():
@@ -359,8 +387,8 @@ def test_no_config_is_picked_twice_even_if_nothing_is_left_to_gain():
 
 
 def test_configs_that_gain_nothing_follow_by_their_mean():
-    scaled = np.array([[0.0, 0.3, 0.9, 0.5], [0.0, 0.4, 0.2, 0.8]])
-    assert greedy_order(scaled, 4) == [0, 1, 2, 3]
+    scaled = np.array([[0.9, 0.5, 0.0, 0.3], [0.2, 0.8, 0.0, 0.4]])
+    assert greedy_order(scaled, 4) == [2, 3, 0, 1]
 
 
 def test_the_portfolio_is_proposed_in_its_order():
@@ -424,6 +452,16 @@ def test_weights_are_the_evidence_of_a_bayesian_regression(n):
     assert found.scale == pytest.approx([m[1] for m in means])
 
 
+def test_weights_are_exact_where_shift_and_scale_are_all_but_known():
+    scaled = np.random.default_rng(0).random((4, 6))
+    losses = scaled[2] + 0.05 * np.random.default_rng(1).random(6)
+    # What LossScale.fit returns for prior tasks that all reach from 0 to 1.
+    found = source_copies._explain(scaled, losses, LossScale(0.0, 1e-9, 0.0, 1e-9))
+    evidence = -0.5 * ((losses - scaled) ** 2).sum(axis=1) / source_copies.NOISE**2
+    weights = np.exp(evidence - evidence.max())
+    assert found.weight == pytest.approx(weights / weights.sum(), abs=1e-6)
+
+
 def different_tasks(seed=0):
     return np.random.default_rng(seed).random((6, 20)) * np.array([[1, 2, 1, 0.5, 1, 1.5]]).T + 3.0
 
@@ -449,6 +487,39 @@ def test_the_opposite_of_the_task_gets_no_weight():
     assert found.weight[0] < 1e-3
 
 
+# What all prior tasks have in common
+
+
+def test_the_empirical_belief_is_mean_and_shrunk_covariance():
+    prior = prior_tasks(valleys())
+    belief = EmpiricalCovariancePolicy(prior).belief(prior)
+    scaled = prior.scaled("min_max")
+    covariance = np.cov(scaled.T)
+    shrunk = 0.99 * covariance + 0.01 * np.diag(np.diag(covariance))
+    assert belief.mean == pytest.approx(scaled.mean(axis=0))
+    assert dense(belief.covariance) == pytest.approx(shrunk)
+    assert belief.scale == LossScale.fit(scaled, prior.losses)
+
+
+def test_the_residual_process_has_the_variance_of_what_the_mean_leaves():
+    prior = prior_tasks(valleys())
+    belief = SourceMeanPolicy(prior).belief(prior)
+    apart = prior.scaled("min_max") - belief.mean
+    assert np.abs(apart.mean(axis=0)).max() < 1e-12
+    assert belief.covariance.variances == pytest.approx(np.full(20, apart.var()))
+
+
+def test_the_mixture_is_the_sum_of_shares_of_the_best_untried_config():
+    prior = prior_tasks(valleys())
+    history = observed([2, 9, 15], [3.0, 1.0, 2.0])
+    total = np.zeros(20)
+    for expert in (SourceCopiesPolicy, EmpiricalCovariancePolicy):
+        score = expert(prior).score(prior, history)
+        score[[2, 9, 15]] = 0
+        total += score / score.max()
+    assert SourceMixturePolicy(prior).score(prior, history) == pytest.approx(total)
+
+
 # Ranking-weighted processes
 
 
@@ -458,8 +529,9 @@ def misranked(predicted, losses, drawn):
     return sum((predicted[i] < predicted[j]) != (losses[i] < losses[j]) for i, j in pairs)
 
 
-def test_weights_by_counting_pairs():
-    rng = np.random.default_rng(3)
+@pytest.mark.parametrize("seed", range(6))
+def test_weights_by_counting_pairs(seed):
+    rng = np.random.default_rng(seed)
     losses = rng.random(6)
     predicted = np.stack([losses + 0.3 * rng.random(6), losses + 0.5 * rng.random(6), rng.random(6), 0.8 - losses])
     counts = np.random.default_rng(6).multinomial(6, np.full(6, 1 / 6), size=rgpe.SAMPLES)
@@ -481,6 +553,12 @@ def test_a_process_that_ranks_all_pairs_right_has_the_weight():
     found = rgpe._weights(np.stack([losses**3, -losses, -losses]), losses)
     assert found[0] > 0.95
     assert found.sum() == pytest.approx(1.0)
+
+
+def test_a_process_that_is_mostly_worse_than_the_own_one_is_left_out():
+    losses = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
+    misplaced = np.array([0.1, 0.3, 0.5, 0.7, 0.0])  # the last is not drawn in a third of the bootstraps
+    assert rgpe._weights(np.stack([misplaced, losses]), losses).tolist() == [0.0, 1.0]
 
 
 def test_two_trials_say_nothing_of_the_ranking():
@@ -670,6 +748,18 @@ def test_nothing_given_is_changed(policy):
 
 
 @every_policy
+def test_candidates_of_earlier_questions_are_forgotten(policy):
+    asked = policy(prior_tasks(valleys()))
+    pools = [line() for _ in range(4)]
+    for pool in pools:
+        asked.propose(seen(pool, {3: 1.0, 11: 0.4}), n=1, seed=0, candidates=pool)
+    kept = [weakref.ref(pool) for pool in pools]
+    del pool, pools
+    gc.collect()
+    assert sum(pool() is not None for pool in kept) <= 1
+
+
+@every_policy
 def test_the_first_proposal_is_good_on_the_mean_of_the_prior_tasks(policy):
     prior = prior_tasks(valleys())
     (first,) = policy(prior).propose(Task("new", LINE), n=1, seed=0)
@@ -717,11 +807,13 @@ HISTORIES = {
 
 @every_policy
 @pytest.mark.parametrize("odd", ODD)
-@pytest.mark.parametrize("history", HISTORIES)
-def test_odd_losses_give_scores_that_are_numbers(policy, odd, history):
+def test_odd_losses_give_scores_that_are_numbers(policy, odd):
     prior = prior_tasks(ODD[odd](valleys()))
-    task = seen(prior.pool, HISTORIES[history])
-    score = policy(prior).score(prior, Observed.of(task, prior.pool))
-    assert score.shape == (20,)
-    assert np.isfinite(score).all()
-    assert len(policy(prior).propose(task, n=2, seed=0, candidates=prior.pool)) == min(2, 20 - len(task.history))
+    asked = policy(prior)
+    for name, losses in HISTORIES.items():
+        task = seen(prior.pool, losses)
+        score = asked.score(prior, Observed.of(task, prior.pool))
+        assert score.shape == (20,), name
+        assert np.isfinite(score).all(), name
+        proposed = asked.propose(task, n=2, seed=0, candidates=prior.pool)
+        assert len(proposed) == min(2, 20 - len(losses)), name

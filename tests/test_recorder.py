@@ -111,6 +111,41 @@ def test_a_collection_is_gone_on_with_where_its_shard_is_not(sources, undisturbe
     assert not (tmp_path / "recording" / "rows.jsonl").read_bytes().count(b"shared-001")
 
 
+def test_a_table_that_is_added_takes_nothing_away(sources, undisturbed, folder, tmp_path):
+    for name in ("card.toml", "trials.parquet", "features.parquet"):
+        shutil.copy(folder / name, tmp_path / name)
+    regression(120).to_csv(tmp_path / "third.csv", index=False)
+    record([Source("third", tmp_path / "third.csv", "y")], tmp_path)
+    found = Collection.load(tmp_path)
+    assert set(found.names) == {"colours", "numbers", "third"}
+    assert set(found.meta_features) == {"colours", "numbers", "third"}
+    assert len(found.evaluations) == len(undisturbed) * 3 // 2
+
+
+def test_a_kill_between_trials_and_card_is_gone_on_with(sources, undisturbed, tmp_path):
+    record(sources, tmp_path)
+    _change(tmp_path, 'checksum = "', 'checksum = "0')
+    with pytest.raises(ModelError, match="is not the file"):
+        Collection.load(tmp_path)
+    assert len(record(sources, tmp_path)) == len(undisturbed)
+    assert len(Collection.load(tmp_path).evaluations) == len(undisturbed)
+
+
+def test_where_no_table_can_be_used_nothing_is_recorded(tmp_path):
+    (tmp_path / "one.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="at least one must be usable"):
+        record([Source("one", tmp_path / "one.csv")], tmp_path / "out")
+
+
+def test_configs_that_are_no_longer_the_same_are_refused(sources, folder, undisturbed, tmp_path):
+    assert undisturbed
+    for name in ("card.toml", "trials.parquet"):
+        shutil.copy(folder / name, tmp_path / name)
+    changed = [SPACE.complete({"algorithm": "linear", "linear_C": 7.0})]
+    with pytest.raises(InputError, match="another first configs"):
+        Recorder(sources, SPACE, changed, tmp_path, SETTINGS, lambda _: None)
+
+
 def test_a_fit_that_a_busy_machine_held_up_is_done_again(sources, undisturbed, tmp_path):
     record(sources, tmp_path)
     path = tmp_path / "recording" / "rows.jsonl"

@@ -82,16 +82,22 @@ class LossScale:
         shifts, scales = [], []
         for f, y in zip(scaled, raw, strict=True):
             known = np.isfinite(y)
+            if np.ptp(f[known]) == 0.0:
+                continue  # a constant task has no scale
             centred = f[known] - f[known].mean()
             slope = float(centred @ y[known]) / max(float(centred @ centred), _LEAST)
             scales.append(np.log(max(slope, _LEAST)))
             shifts.append(y[known].mean() - slope * f[known].mean())
-        return cls(*_middle(shifts), *_middle(scales))
+        if not scales:
+            return cls(0.0, 1.0, 0.0, 1.0)
+        (shift, shift_sd), (log_scale, log_scale_sd) = _middle(shifts), _middle(scales)
+        # Prior tasks that all agree do not make the new one certain.
+        return cls(shift, max(shift_sd, 0.01 * float(np.exp(log_scale))), log_scale, max(log_scale_sd, 0.05))
 
 
 def _middle(values: list[float]) -> tuple[float, float]:
     middle = float(np.median(values))
-    return middle, max(_TO_SD * float(np.median(np.abs(np.array(values) - middle))), 1e-3 * abs(middle), _LEAST)
+    return middle, _TO_SD * float(np.median(np.abs(np.array(values) - middle)))
 
 
 @dataclass(frozen=True)
@@ -138,7 +144,9 @@ class Belief:
             - 0.5 * _SCALES**2
         )
         best = int(np.argmax(evidence))
+        # The next loss is f plus the shift, which the n trials tell of as well.
         variance = self.covariance.variances - (v**2).sum(axis=0)
+        variance += (1.0 - o @ v) ** 2 / (o @ o + 1.0 / shift_variance[best])
         observed = (losses - prior.shift) / scales[best] - shifts[best]
         return Posterior(self.mean + residuals[best] @ v, np.sqrt(np.maximum(variance, _LEAST)), float(observed.min()))
 
@@ -148,7 +156,7 @@ class Posterior:
     """What is believed of a pool, in scaled losses.
 
     Attributes:
-        mean, sd: of each config, shape (C,).
+        mean, sd: of what a trial of each config would show, shape (C,).
         best: the lowest loss seen; before any trial the mean over the pool.
     """
 

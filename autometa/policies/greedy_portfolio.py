@@ -91,9 +91,8 @@ class DefaultPolicy:
 
     def propose(self, task: Task, *, n: int, seed: int, candidates: Sequence[Config] | None = None) -> list[Config]:
         """The default, once; see :class:`autometa.task.Policy`."""
-        del seed
         config: Config = task.space.complete({})
         if candidates is not None:
             pool = Pool.of(task.space, candidates)
-            config = pool[pool.nearest(config, range(len(pool)))]
+            config = pool[pool.nearest(config, range(len(pool)), seed=[seed])]
         return [config][:n]

@@ -59,7 +59,7 @@ class TPEPolicy:
                 left = Observed.of(task, pool).left(pool)
                 if not left:
                     break
-                config = pool[pool.nearest(config, left)]
+                config = pool[pool.nearest(config, left, seed=[seed, len(task.history), 1])]
             proposals.append(config)
             task = task.observe(Trial(config))
         return proposals
@@ -91,7 +91,7 @@ class GPPolicy:
                 )
             config: Config = _ask(part, space, sampler)
             if pool is not None:
-                config = pool[pool.nearest(config, left)]
+                config = pool[pool.nearest(config, left, seed=[seed, len(task.history), 1])]
             proposals.append(config)
             task = task.observe(Trial(config))
         return proposals

@@ -52,8 +52,8 @@ class PortfolioPolicy:
         """The next n configs; see :class:`autometa.task.Policy`."""
         tried = {key(t.config) for t in task.history}
         left: list[Config] = [d.config for d in defaults(task) if key(d.config) not in tried]
-        if candidates is not None:
-            left = _nearest_of(task, left, candidates, n)
+        if candidates is not None:  # the history holds what was nearest, so that place in the order counts
+            left = _nearest_of(task, [d.config for d in defaults(task)[len(task.history) :]], candidates, n, seed)
         proposals: list[Config] = list(left[:n])
         if len(proposals) < n:
             begun = task.observe(*(Trial(config) for config in proposals))
@@ -121,7 +121,7 @@ def _order(features: Mapping[str, float | str]) -> str:
     return "small" if 0 < rows < SMALL else "usual"
 
 
-def _nearest_of(task: Task, wanted: Sequence[Config], candidates: Sequence[Config], n: int) -> list[Config]:
+def _nearest_of(task: Task, wanted: Sequence[Config], candidates: Sequence[Config], n: int, seed: int) -> list[Config]:
     """For each wanted config the nearest candidate not yet taken, for as long as any are left."""
     pool = Pool.of(task.space, candidates)
     left = Observed.of(task, pool).left(pool)
@@ -129,7 +129,7 @@ def _nearest_of(task: Task, wanted: Sequence[Config], candidates: Sequence[Confi
     for config in wanted[:n]:
         if not left:
             break
-        place = pool.nearest(config, left)
+        place = pool.nearest(config, left, seed=[seed, len(task.history), len(chosen)])
         left.remove(place)
         chosen.append(pool[place])
     return chosen

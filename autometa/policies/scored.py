@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -38,17 +37,17 @@ class ScoredPolicy(ABC):
     def __init__(self, prior: PriorTasks) -> None:
         self.prior = prior
         self._fitting: dict[Space, Pool] = {}
-        self._known: WeakKeyDictionary[PriorTasks, Any] = WeakKeyDictionary()
+        self._known: tuple[PriorTasks, Any] | None = None
 
     @abstractmethod
     def score(self, prior: PriorTasks, observed: Observed) -> NDArray[np.float64]:
         """The worth of each config of ``prior.pool``, higher is better, shape (C,)."""
 
     def memo(self, prior: PriorTasks, learn: Callable[[PriorTasks], T]) -> T:
-        """What is learned of prior tasks, once for each table of them; a policy learns one thing."""
-        if prior not in self._known:
-            self._known[prior] = learn(prior)
-        found: T = self._known[prior]
+        """What is learned of prior tasks, kept until others are asked about; a policy learns one thing."""
+        if self._known is None or self._known[0] is not prior:
+            self._known = (prior, learn(prior))
+        found: T = self._known[1]
         return found
 
     def propose(self, task: Task, *, n: int, seed: int, candidates: Sequence[Config] | None = None) -> list[Config]:

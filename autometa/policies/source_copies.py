@@ -64,16 +64,17 @@ def _explain(seen: NDArray[np.float64], losses: NDArray[np.float64], prior: Loss
     usual = np.exp(prior.log_scale)
     spread = usual * prior.log_scale_sd  # of the scale, to first order
     noise = (NOISE * usual) ** 2
-    # Precision of (shift, scale), and precision times mean.
+    # About the middle of the prior, where the numbers are small: precision of (shift, scale), and precision times mean.
+    apart = losses - prior.shift - usual * seen
     p_11 = 1.0 / prior.shift_sd**2 + n / noise
     p_12 = seen.sum(axis=1) / noise
     p_22 = 1.0 / spread**2 + (seen**2).sum(axis=1) / noise
-    h_1 = prior.shift / prior.shift_sd**2 + losses.sum() / noise
-    h_2 = usual / spread**2 + seen @ losses / noise
+    h_1 = apart.sum(axis=1) / noise
+    h_2 = (seen * apart).sum(axis=1) / noise
     determinant = p_11 * p_22 - p_12**2
     shift = (p_22 * h_1 - p_12 * h_2) / determinant
     scale = (p_11 * h_2 - p_12 * h_1) / determinant
     # Of the evidence, what differs between tasks.
-    evidence = 0.5 * (shift * h_1 + scale * h_2) - 0.5 * np.log(determinant)
+    evidence = 0.5 * (shift * h_1 + scale * h_2 - (apart**2).sum(axis=1) / noise) - 0.5 * np.log(determinant)
     weight = np.exp(evidence - evidence.max())
-    return _Copies(weight / weight.sum(), shift, scale)
+    return _Copies(weight / weight.sum(), prior.shift + shift, usual + scale)

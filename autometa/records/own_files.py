@@ -79,12 +79,13 @@ def write_own(
     folder.mkdir(parents=True, exist_ok=True)
     if features:
         listed = [{"task": task, **values} for task, values in sorted(features.items())]
-        pq.write_table(pa.Table.from_pylist(listed), folder / FEATURES)
+        pq.write_table(pa.Table.from_pylist(listed), folder / f"new-{FEATURES}")
+        (folder / f"new-{FEATURES}").replace(folder / FEATURES)
     beside = folder / f"new-{TRIALS}"
     pq.write_table(pa.table(columns, schema=schema), beside, compression="zstd", compression_level=15)
-    checksum = hashlib.sha256(beside.read_bytes()).hexdigest()
+    text = card.to_toml(hashlib.sha256(beside.read_bytes()).hexdigest())
     beside.replace(folder / TRIALS)
-    write_whole(folder / CARD, card.to_toml(checksum))
+    write_whole(folder / CARD, text)
 
 
 def read_own(folder: Path) -> Collection:
@@ -125,8 +126,13 @@ def _features(folder: Path) -> dict[str, dict[str, float]]:
         raise ModelError(f"{folder / FEATURES} is not a table of meta-features by task: {error}") from error
 
 
-def read_trials(folder: Path) -> tuple[Card, Space, pa.Table]:
+def read_trials(folder: Path, *, verify: bool = True) -> tuple[Card, Space, pa.Table]:
     """The card, the space and the trials as they stand in the files.
+
+    Args:
+        folder: of the collection.
+        verify: whether the trials must be the very ones that the card names. A kill between the two writes leaves
+            new trials beside an old card, which whoever goes on recording puts right.
 
     Raises:
         ModelError: a file is missing, damaged, or does not fit the other.
@@ -136,7 +142,7 @@ def read_trials(folder: Path) -> tuple[Card, Space, pa.Table]:
         content = (folder / TRIALS).read_bytes()
     except OSError as error:
         raise ModelError(f"a collection holds {CARD} and {TRIALS}; {folder / TRIALS}: {error.strerror}") from error
-    if hashlib.sha256(content).hexdigest() != checksum:
+    if verify and hashlib.sha256(content).hexdigest() != checksum:
         raise ModelError(f"{folder / TRIALS} is not the file that {CARD} speaks of; take both from one recording")
     space = Space.load(folder / SPACE if (folder / SPACE).exists() else card.space)
     if space.version != card.space_version:
@@ -154,9 +160,19 @@ def read_trials(folder: Path) -> tuple[Card, Space, pa.Table]:
     return card, space, table.select(schema.names)
 
 
+def whole_of(folder: Path) -> tuple[Card, list[dict[str, Any]], dict[str, dict[str, float]]]:
+    """Card, evaluations and meta-features as they were given to :func:`write_own`, to be gone on with."""
+    card, space, table = read_trials(folder, verify=False)
+    return card, _rows(space, table), _features(folder)
+
+
 def rows_of(folder: Path) -> list[dict[str, Any]]:
     """The recorded evaluations as they were given to :func:`write_own`."""
     _, space, table = read_trials(folder)
+    return _rows(space, table)
+
+
+def _rows(space: Space, table: pa.Table) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for row in table.to_pylist():
         active = {k: v for k, v in row.items() if k.startswith("config.") and v is not None}

@@ -26,6 +26,7 @@ PREPROCESSING = (
 )  # fmt: skip
 BEST = 5  # configs of a table that its moves start from
 STEP = 0.15  # standard deviation of a move in the unit cube
+DRAWS = 50  # tries for a step to a config that is not there yet
 MOVED = 0.3  # share of the coordinates that a move changes
 
 
@@ -78,21 +79,26 @@ def moves(space: Space, ranked: Sequence[Config], *, task: str, n: int, seed: in
         space: of the configs.
         ranked: what was recorded on the table, the moves left out, the best first.
         task: its name.
-        n: how many.
+        n: how many; fewer where a branch has no other configs near.
         seed: of the steps.
     """
     best = ranked[:BEST]
     rng = _rng(seed, task, 1)
-    planned = []
+    names = [p.name for p in space]
+    planned: list[Planned] = []
+    known = [dict(config) for config in best]
     for i in range(n if best else 0):
         unit = space.to_unit(best[i % len(best)])
-        changed = rng.random(len(unit)) < MOVED
-        step = rng.normal(0.0, STEP, len(unit))
-        names = [p.name for p in space]
-        if "algorithm" in names:
-            changed[names.index("algorithm")] = False  # another branch is no step
-        moved = np.where(changed, np.clip(unit + step, 0.0, 1.0), unit)
-        planned.append(Planned(f"{task}.move-{i:03d}", "move", space.from_unit(moved)))
+        for _ in range(DRAWS):
+            changed = rng.random(len(unit)) < MOVED
+            step = rng.normal(0.0, STEP, len(unit))
+            if "algorithm" in names:
+                changed[names.index("algorithm")] = False  # another branch is no step
+            config = space.from_unit(np.where(changed, np.clip(unit + step, 0.0, 1.0), unit))
+            if config not in known:
+                known.append(config)
+                planned.append(Planned(f"{task}.move-{i:03d}", "move", config))
+                break
     return planned
 
 

@@ -68,7 +68,7 @@ def prepare(source: Source, folder: Path, *, rows: int, seed: int) -> dict[str, 
     done = folder / "task.json"
     if done.exists():
         content: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
-        return content
+        return content | _told(source)
     frame = read_table(source.path, seed=seed).frame
     target, _ = choose_target(frame, source.target)
     codec, known, _ = TargetCodec.fit(frame[target], infer_task(frame[target], source.task))
@@ -86,11 +86,7 @@ def prepare(source: Source, folder: Path, *, rows: int, seed: int) -> dict[str, 
     test_table.save(folder / "test")
     folds.save(folder / "folds")
     content = {
-        "name": source.name,
-        "family": source.family or source.name,
-        "split": source.split,
-        "origin": source.origin,
-        "licence": source.licence,
+        **_told(source),
         "kind": table.kind,
         "metric": resolve_metric(None, table.kind).name,
         "folds": folds.k,
@@ -101,8 +97,19 @@ def prepare(source: Source, folder: Path, *, rows: int, seed: int) -> dict[str, 
         "categories": int(table.features.categories.shape[1]),
         "classes": len(table.classes),
     }
-    done.write_text(json.dumps(content), encoding="utf-8")
+    write_whole(done, json.dumps(content))
     return content
+
+
+def _told(source: Source) -> dict[str, str]:
+    """What the table itself does not say, and what may be corrected later."""
+    return {
+        "name": source.name,
+        "family": source.family or source.name,
+        "split": source.split,
+        "origin": source.origin,
+        "licence": source.licence,
+    }
 
 
 def features_of(folder: Path) -> dict[str, float]:

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from scipy.stats import rankdata
 
+from autometa.pool import Pool, key
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from autometa.pool import Pool
     from autometa.records.collection import Collection
 
 Scaling = Literal["min_max", "ranks", "top_half"]
@@ -62,8 +62,11 @@ class PriorTasks:
 
     @classmethod
     def join(cls, parts: Sequence[PriorTasks]) -> PriorTasks:
-        """The tasks of several, on the pool of the first."""
+        """The tasks of several, on all their configs."""
         pool = parts[0].pool
+        more = {key(c): c for part in parts[1:] for c in part.pool if pool.place(c) is None}
+        if more:
+            pool = Pool(pool.space, [*pool, *more.values()])
         aligned = [part.on(pool) for part in parts]
         return cls(
             pool,
@@ -76,8 +79,8 @@ class PriorTasks:
         return len(self.names)
 
     @cached_property
-    def _on(self) -> WeakKeyDictionary[Pool, PriorTasks]:
-        return WeakKeyDictionary()
+    def _on(self) -> dict[Pool, PriorTasks]:
+        return {}
 
     def on(self, pool: Pool) -> PriorTasks:
         """The same tasks on another pool; what they have not evaluated is NaN there."""
@@ -90,10 +93,11 @@ class PriorTasks:
                 if place is not None:
                     losses[:, i] = self.losses[:, place]
             taught = np.isfinite(losses).sum(axis=1) >= FEWEST
+            self._on.clear()  # one pool at a time: whoever asks with lists would fill the memory
             self._on[pool] = replace(
                 self,
                 pool=pool,
-                names=tuple(np.array(self.names)[taught]),
+                names=tuple(name for name, keep in zip(self.names, taught, strict=True) if keep),
                 losses=losses[taught],
                 features=tuple(f for f, keep in zip(self.features, taught, strict=False) if keep),
             )

@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING, Any
 from autometa.errors import InputError
 from autometa.records.card import Card, Dataset
 from autometa.records.evaluation import Job, Record, run, to_row
-from autometa.records.own_files import CARD, rows_of, write_own
+from autometa.records.own_files import CARD, SPACE, whole_of, write_own
 from autometa.records.plan import Planned, breadth_first, moves, random_configs, shared_configs
 from autometa.records.prepared import FOLDS, Source, features_of, prepare
 from autometa.records.shard import Shard
+from autometa.space import Space
 from autometa.tables.library_versions import library_versions
 from autometa.tables.objective import OBJECTIVE_VERSION
 from autometa.tables.whole_files import write_whole
 from autometa.workers.pool import WorkerPool
 
 if TYPE_CHECKING:
-    from autometa.space import Config, Space
+    from autometa.space import Config
 
 AT_ONCE = 20  # shared configs that each table gets before any table gets its next
 BUDGETS = (1 / 9, 1 / 3)  # the whole is in the folds already
@@ -101,8 +102,13 @@ class Recorder:
         self._shard = Shard(self._work / "rows.jsonl")
         # A collection whose shard is elsewhere, as in a fresh clone, is gone on with as well.
         known = {key_of(row) for row in self._shard.rows}
-        written = rows_of(folder) if (folder / CARD).exists() else []
-        self._before = [row for row in written if key_of(row) not in known]
+        self._before: list[dict[str, Any]] = []
+        self._others: tuple[Dataset, ...] = ()  # tables of the collection that are not asked for now
+        self._features: dict[str, dict[str, float]] = {}
+        if (folder / CARD).exists():
+            card, written, self._features = whole_of(folder)
+            self._before = [row for row in written if key_of(row) not in known]
+            self._others = tuple(d for d in card.datasets if d.name not in set(names))
         self._done: set[Key] = {key_of(row) for row in self.rows if not stretched(row)}
         self._same_as_before(defaults)
         self.tasks: dict[str, dict[str, Any]] = {}
@@ -113,6 +119,9 @@ class Recorder:
                 )
             except InputError as error:
                 say(f"{source.name} is left out: {error}")
+        if not self.tasks:
+            self._shard.close()
+            raise InputError("of the tables to record, at least one must be usable; none of these is")
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -142,10 +151,17 @@ class Recorder:
             seconds=s.seconds,
             versions=library_versions(),
             machines=tuple(sorted({row["machine"] for row in self.rows})),
-            datasets=tuple(Dataset(**content) for content in self.tasks.values()),
+            datasets=(*self._others, *(Dataset(**content) for content in self.tasks.values())),
         )
-        features = {name: features_of(self._work / "tables" / name) for name in self.tasks}
-        write_own(self.folder, card, self.space, (row for row in self.rows if row["task"] in self.tasks), features)
+        features = self._features | {name: features_of(self._work / "tables" / name) for name in self.tasks}
+        listed = {d.name for d in card.datasets}
+        write_own(
+            self.folder,
+            card,
+            self.space,
+            (row for row in self.rows if row["task"] in listed),
+            {name: values for name, values in features.items() if name in listed},
+        )
 
     def _counted(self) -> str:
         """How many configs the tables have, as they stand now."""
@@ -154,7 +170,8 @@ class Recorder:
         own = Counter(row["task"] for row in whole if row["origin"] in ("random", "move"))
         parts = []
         for counts, kind in ((shared, "shared configs"), (own, "configs of its own")):
-            few, many = (f([counts[task] for task in self.tasks]) for f in (min, max))
+            tables = [*self.tasks, *(d.name for d in self._others)]
+            few, many = (f([counts[task] for task in tables]) for f in (min, max))
             parts.append(f"{few} {kind}" if few == many else f"{few} to {many} {kind}")
         return f"each table has {parts[0]} and {parts[1]}"
 
@@ -184,11 +201,17 @@ class Recorder:
                 begun["seed"] = card.seed
             write_whole(path, json.dumps(begun))
         other = [name for name, value in fixed.items() if begun.get(name) != value]
+        kept = self.folder / SPACE
+        if not other and kept.exists() and Space.load(kept).parameters != self.space.parameters:
+            other = ["space"]
+        planned = {p.config_id: p.config for p in self.shared}
+        if not other and any(planned.get(r["config_id"], r["config"]) != r["config"] for r in self._before):
+            other = ["first configs"]
         if other:
             self._shard.close()
             raise InputError(
                 f"a recording goes on with what it was begun with; {self.folder} has another {other[0]} "
-                f"({begun.get(other[0])}, not {fixed[other[0]]}): use that one, or another folder"
+                f"({begun.get(other[0])}, asked for {fixed[other[0]]}): use that one, or another folder"
             )
 
     def _run(self, jobs: Iterator[Job]) -> None:
@@ -266,10 +289,13 @@ def key_of(row: Mapping[str, Any]) -> Key:
 
 
 def stretched(row: Mapping[str, Any]) -> bool:
-    """Whether the clock ended a fit that a busy machine had held up: such an evaluation is done again."""
-    return row["state"] == "timed_out" and (row["cpu_s"] or 0.0) < BUSY * (
-        (row["fit_s"] or 0.0) + (row["predict_s"] or 0.0)
-    )
+    """Whether the clock ended an evaluation that a busy machine had held up; such a one is done again.
+
+    One that was killed for its time may have hung or have been held up: nobody knows, so it is done again as well.
+    """
+    if row["state"] != "timed_out":
+        return False
+    return row["loss"] is None or row["cpu_s"] < BUSY * (row["fit_s"] + row["predict_s"])
 
 
 @cache

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BOOTSTRAPS = 10_000
-LEAST = 1e-6  # regret below which the logarithm looks no further
+LEAST = 1e-14  # regret below which the logarithm looks no further
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class Curves:
                         "median_regret": np.median(regret, axis=0),
                         "mean_rank": self.rank[policy].mean(axis=0),
                         "ms_per_suggestion": self.milliseconds[policy].mean(),
+                        "ms_p50": np.median(self.milliseconds[policy]),
                         "ms_p95": np.quantile(self.milliseconds[policy], 0.95),
                         "mean_test_regret": self.test_regret[policy].mean(axis=0),
                         "mean_log10_regret": np.log10(np.maximum(regret, LEAST)).mean(axis=0),
@@ -73,7 +74,8 @@ class Curves:
         means = bootstrap_weights(self.group, seed=seed) @ apart
         low, high = np.quantile(means, [0.025, 0.975])
         tail = min(float((means >= 0).mean()), float((means <= 0).mean()))
-        return Contrast(policy, against, upto, float(apart.mean()), float(low), float(high), min(1.0, 2 * tail))
+        p_value = min(1.0, 2 * (tail * len(means) + 1) / (len(means) + 1))
+        return Contrast(policy, against, upto, float(apart.mean()), float(low), float(high), p_value)
 
     def speed_up(self, policy: str, *, to: str = "random", at: int = 50) -> tuple[float, float]:
         """How many times fewer trials than ``to`` a policy needs for what that reaches by ``at``.
@@ -82,7 +84,8 @@ class Curves:
             The geometric mean over tasks, and the share of tasks on which the policy never gets there (counted as if
             it did with the trial after the last).
         """
-        goal = self.regret[to][:, min(at, len(self.x)) - 1]
+        at = min(at, len(self.x))
+        goal = self.regret[to][:, at - 1]
         there = self.regret[policy] <= goal[:, None] + 1e-12
         first = np.where(there.any(axis=1), there.argmax(axis=1) + 1, len(self.x) + 1)
         return float(np.exp(np.log(at / first).mean())), float((~there.any(axis=1)).mean())

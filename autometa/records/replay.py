@@ -58,6 +58,12 @@ class Target:
         return _regrets(self.test_losses) if np.isfinite(self.test_losses).any() else self.test_losses
 
     @property
+    def units(self) -> NDArray[np.float64]:
+        """Seconds of each config as a share of the pool's mean, shape (C,); 1 where not recorded."""
+        mean = float(np.nanmean(self.seconds)) if np.isfinite(self.seconds).any() else 1.0
+        return np.asarray(np.nan_to_num(self.seconds / max(mean, 1e-12), nan=1.0))
+
+    @property
     def ranks(self) -> NDArray[np.float64]:
         """Share of the pool that is better than each config, shape (C,)."""
         losses = np.where(np.isfinite(self.losses), self.losses, np.inf)
@@ -98,24 +104,28 @@ class Replayed:
     milliseconds: NDArray[np.float64]
 
 
-def replay(policy: Policy, target: Target, *, trials: int, seed: int) -> Replayed:
+def replay(policy: Policy, target: Target, *, trials: int, seed: int, by_seconds: bool = False) -> Replayed:
     """Let a policy search a recorded task.
 
     Args:
         policy: who proposes.
         target: the recorded task.
-        trials: how many; fewer if the pool is smaller.
+        trials: how many; fewer if the pool is used up.
         seed: of the policy.
+        by_seconds: whether it ends after so many mean evaluations' seconds, however many trials that takes.
     """
     task = Task(target.name, target.pool.space, features=target.features)
-    places, spent = [], []
-    for _ in range(min(trials, len(target.pool))):
+    places: list[int] = []
+    spent: list[float] = []
+    left, units = float(trials), target.units if by_seconds else np.ones(len(target.pool))
+    while left > 0 and len(places) < len(target.pool):
         begun = time.perf_counter()
         (config,) = policy.propose(task, n=1, seed=seed, candidates=target.pool)
         spent.append(1e3 * (time.perf_counter() - begun))
         place = target.pool.place(config)
         assert place is not None
         places.append(place)
+        left -= float(units[place])
         loss = float(target.losses[place])
         seconds = float(target.seconds[place])
         task = task.observe(Trial(config, "failed" if math.isnan(loss) else "complete", loss, seconds=seconds))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import zlib
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from collections.abc import Collection as AnyOf
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -71,7 +73,8 @@ class Settings:
     def __post_init__(self) -> None:
         if min(self.trials, self.seeds, self.sample, self.workers) < 1:
             raise InputError(
-                f"trials, seeds and workers must be positive; got {self.trials}, {self.seeds} and {self.workers}"
+                "trials, seeds, sample and workers must be positive; "
+                f"got {self.trials}, {self.seeds}, {self.sample} and {self.workers}"
             )
         if self.stress and self.stress not in STRESSES:
             raise InputError(f"the stress is one of {', '.join(STRESSES)}; got {self.stress!r}")
@@ -129,9 +132,10 @@ class Replays:
             for i, job in enumerate(jobs):
                 self._take(job, _work(job), say, i + 1, len(jobs))
             return
-        with multiprocessing.get_context("fork").Pool(self.settings.workers) as pool:
-            for i, (job, found) in enumerate(pool.imap_unordered(_pair, jobs)):
-                self._take(job, found, say, i + 1, len(jobs))
+        with ProcessPoolExecutor(self.settings.workers, multiprocessing.get_context("fork")) as pool:
+            running = {pool.submit(_work, job): job for job in jobs}
+            for i, done in enumerate(as_completed(running)):
+                self._take(running[done], done.result(), say, i + 1, len(jobs))
 
     def _jobs(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """A policy and some tasks whose prior tasks are the same, so that it learns once for all of them."""
@@ -159,12 +163,16 @@ class Replays:
             if self.settings.stress:
                 policy = self.factories[name](self._stressed(prior, target, number))
             for seed in range(self.seeds_of(name)):
-                found[name, number, seed] = replay(policy, target, trials=self.settings.trials, seed=seed)
+                # A seed of its own on each task: else all tasks would be tried in the same random order.
+                own = int(np.random.SeedSequence([seed, zlib.crc32(target.name.encode())]).generate_state(1)[0])
+                found[name, number, seed] = replay(
+                    policy, target, trials=self.settings.trials, seed=own, by_seconds=self.settings.x == "seconds"
+                )
         return found
 
     def _stressed(self, prior: PriorTasks, target: Target, number: int) -> PriorTasks:
         aligned = prior.on(target.pool)
-        rng = np.random.default_rng([number, len(self.settings.stress)])
+        rng = np.random.default_rng([number, zlib.crc32(self.settings.stress.encode())])
         return STRESSES[self.settings.stress](aligned, target.losses, rng) if len(aligned) else aligned
 
     def _take(
@@ -209,9 +217,9 @@ class Replays:
         at = np.minimum(np.arange(self.settings.trials), len(places) - 1)
         if self.settings.x == "trials":
             return np.asarray(curve[:, at])
-        mean = float(np.nanmean(target.seconds))
-        spent = np.cumsum(np.nan_to_num(target.seconds[places], nan=mean)) / max(mean, 1e-12)
-        ended = np.searchsorted(spent, np.arange(1.0, self.settings.trials + 1), side="right") - 1
+        ended = (
+            np.searchsorted(np.cumsum(target.units[places]), np.arange(1.0, self.settings.trials + 1), side="right") - 1
+        )
         return np.asarray(np.where(ended >= 0, curve[:, np.maximum(ended, 0)], 1.0))
 
 
@@ -224,10 +232,6 @@ def _work(job: tuple[str, tuple[int, ...]]) -> dict[Key, Replayed]:
     assert _RUNNING is not None
     with threadpool_limits(1):  # small matrices: more threads only wait for one another
         return _RUNNING.work(*job)
-
-
-def _pair(job: tuple[str, tuple[int, ...]]) -> tuple[tuple[str, tuple[int, ...]], dict[Key, Replayed]]:
-    return job, _work(job)
 
 
 def _first_least(values: NDArray[np.float64]) -> NDArray[np.intp]:

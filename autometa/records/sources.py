@@ -95,14 +95,16 @@ class Elsewhere:
 
     def part(self, number: int) -> Hashable:
         """Equal for tasks on which the same may be known."""
-        family = self.collection.card.datasets[number].family
+        mates = np.flatnonzero(self.group == self.group[number])
+        families = {self.collection.card.datasets[i].family for i in mates}
+        for other, twin in zip(self.others, self._twins, strict=True):
+            families |= {other.card.datasets[j].family for i, j in twin if i in mates}
         return tuple(
-            tuple(j for j, d in enumerate(other.card.datasets) if d.family != family and (number, j) not in twin)
-            for other, twin in zip(self.others, self._twins, strict=True)
+            tuple(j for j, d in enumerate(other.card.datasets) if d.family not in families) for other in self.others
         )
 
     def prior(self, number: int) -> PriorTasks:
-        """What may be known on a task: all but its family and the near-duplicates of its losses."""
+        """What may be known on a task: all but its group's families, near-duplicates, and the families of these."""
         kept = self.part(number)
         if kept not in self._priors:
             assert isinstance(kept, tuple)
@@ -114,11 +116,14 @@ class Elsewhere:
     @cached_property
     def _twins(self) -> list[set[tuple[int, int]]]:
         """For each of the others, pairs of a task here and a task there that are ranked alike."""
+        columns = np.flatnonzero(self.collection.evaluated.any(axis=0))
+        mine, pool = self.collection.full[:, columns], self.collection.pool(columns)
         found = []
         for other in self.others:
-            there = PriorTasks.of(other).on(PriorTasks.of(self.collection).pool)
-            places = [other.names.index(name) for name in there.names]
-            losses = np.where(np.isfinite(there.losses), there.losses, np.nan)
-            mine = self.collection.full[:, self.collection.shared]
-            found.append({(t, places[j]) for t, j in twins(mine, losses)})
+            theirs = np.full((len(other.names), len(pool)), np.nan)
+            for place, config in enumerate(other.configs):
+                here = pool.place(config)
+                if here is not None:
+                    theirs[:, here] = other.full[:, place]
+            found.append(set(twins(mine, theirs)))
         return found

@@ -39,10 +39,12 @@ def other_family(prior: PriorTasks, target: NDArray[np.float64], rng: np.random.
     pool = prior.pool
     root = next((p.name for p in pool.space if any(q.when and q.when[0] == p.name for q in pool.space)), None)
     branch = np.array([str(c.get(root, "")) if root else "" for c in pool])
+    names = np.unique(branch)
     places = np.arange(len(pool))
-    for place in range(len(pool)):
-        others = np.flatnonzero(branch != branch[place]) if len(set(branch)) > 1 else np.arange(len(pool))
-        places[place] = rng.choice(others)
+    for name in names:
+        own = branch == name
+        others = np.flatnonzero(~own) if len(names) > 1 else places
+        places[own] = rng.choice(others, int(own.sum()))
     return replace(prior, losses=prior.losses[:, places])
 
 

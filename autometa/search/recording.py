@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -13,10 +13,10 @@ from autometa.records.own_files import SPACE
 from autometa.records.prepared import Source
 from autometa.records.recorder import Recorder, Settings
 from autometa.space import Space
+from autometa.tables.whole_files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
 TASKS = {"regression": "regression", "binary": "classification", "multiclass": "classification"}
 
@@ -50,10 +50,9 @@ def record(
     if not tables:
         raise InputError("name at least one table to record")
     loaded = Space.load(space)
-    if space.endswith(".toml"):
-        into.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(space, into / SPACE)
     recorder = Recorder(_sources(tables, index), loaded, hand_made(loaded), into, settings, say)
+    if space.endswith(".toml") and Path(space).resolve() != (into / SPACE).resolve():
+        write_whole(into / SPACE, Path(space).read_text(encoding="utf-8"))
     try:
         recorder.record()
     finally:

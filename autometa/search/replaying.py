@@ -113,7 +113,7 @@ def _stress(
     learning = [n for n in names if n not in COLD]
     factories = {n: POLICIES[n] for n in [cold, *learning]}
     clean = Replays(around, factories, settings, SEEDLESS, SLOW)
-    numbers = clean.sampled if set(learning) & set(SLOW) else None
+    numbers = clean.sampled if set(factories) & set(SLOW) else None
     rows = []
     for kind in ("", *STRESSES):
         say(f"sources: {kind or 'clean'}")
@@ -161,15 +161,21 @@ def summary(curves: Curves) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def write(outcome: Outcome, folder: Path) -> list[Path]:
-    """Write regret.csv, regret.svg and what else there is; the paths of the files."""
+def write(outcome: Outcome, folder: Path, *, x: str) -> list[Path]:
+    """Write regret.csv, regret.svg and what else there is; the paths of the files.
+
+    Args:
+        outcome: of one collection.
+        folder: for the files.
+        x: what regret is shown against.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     parts = {"regret": outcome.curves} | ({"regret_sample": outcome.sample} if outcome.sample else {})
     written = []
     for name, curves in parts.items():
         table = curves.table()
         table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
-        plot(table, folder / f"{name}.svg", f"{outcome.name}: {len(curves.tasks)} tasks")
+        plot(table, folder / f"{name}.svg", f"{outcome.name}: {len(curves.tasks)} tasks", x=x)
         written += [folder / f"{name}.csv", folder / f"{name}.svg"]
     if outcome.stress is not None:
         outcome.stress.to_csv(folder / "stress.csv", index=False, float_format="%.6g")
@@ -177,8 +183,8 @@ def write(outcome: Outcome, folder: Path) -> list[Path]:
     return written
 
 
-def plot(table: pd.DataFrame, path: Path, title: str, *, x: str = "trial") -> None:
-    """Mean regret by trial with 95 % intervals, a line per policy, in the order of the area under it."""
+def plot(table: pd.DataFrame, path: Path, title: str, *, x: str = "trials") -> None:
+    """Mean regret with 95 % intervals, a line per policy, in the order of the area under it."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
