@@ -279,7 +279,7 @@ def replay(
             if outcome.stress is not None:
                 typer.echo(outcome.stress.to_string(index=False, float_format="{:.4f}".format) + "\n")
             if out is not None:
-                for path in write(outcome, out if len(outcomes) == 1 else out / outcome.name, x=x.value):
+                for path in write(outcome, out if outcome.alone else out / outcome.name, x=x.value):
                     _say(str(path))
 
 

@@ -40,6 +40,9 @@ class Pool(Sequence["Config"]):
         """The pool itself where the configs are one, else a pool of them."""
         return configs if isinstance(configs, Pool) else cls(space, configs)
 
+    def __reduce__(self) -> tuple[type[Pool], tuple[Space, tuple[Config, ...]]]:
+        return Pool, (self.space, self.configs)  # addresses mean nothing in a copy
+
     @overload
     def __getitem__(self, place: int) -> Config: ...
     @overload

@@ -226,14 +226,15 @@ def main() -> None:
     parser.add_argument("what", choices=["run", "stress", "report"])
     parser.add_argument("collections", nargs="*")
     parser.add_argument("--policies", default=",".join(FAST))
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=None, help="default: 3, under stress 5")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     policies = given.policies.split(",")
+    settings = Settings(seeds=given.seeds or (5 if given.what == "stress" else 3), workers=given.workers)
     if given.what == "run":
-        run(given.collections, policies, Settings(seeds=given.seeds, workers=given.workers))
+        run(given.collections, policies, settings)
     elif given.what == "stress":
-        stress(given.collections, policies, Settings(seeds=given.seeds, workers=given.workers))
+        stress(given.collections, policies, settings)
     else:
         report()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,12 +36,14 @@ class Outcome:
         curves: policies on all its tasks; those that are replayed on a sample are left out.
         sample: all policies on the sample; None where no policy is slow, or the sample is everything.
         stress: a row per policy and kind of misleading sources; None unless asked for.
+        alone: whether it is the only collection of its folder.
     """
 
     name: str
     curves: Curves
     sample: Curves | None
     stress: pd.DataFrame | None
+    alone: bool = True
 
 
 def replay(
@@ -53,8 +55,8 @@ def replay(
     settings: Settings,
     stress: bool = False,
     say: Callable[[str], None],
-) -> list[Outcome]:
-    """Replay policies on each collection of a folder.
+) -> Iterator[Outcome]:
+    """Replay policies on each collection of a folder, one after the other.
 
     Args:
         folder: recorded tasks, or several such folders in one.
@@ -74,11 +76,11 @@ def replay(
         raise InputError(f"policies are some of {', '.join(POLICIES)}; got {', '.join(unknown) or 'none'}")
     names = list(dict.fromkeys(policies))
     learned_from = [c for path in sources for c in read_collections(path)]
-    outcomes = []
-    for collection in read_collections(folder):
+    collections = read_collections(folder)
+    for collection in collections:
         say(f"{collection.card.name}: {len(collection.names)} tasks, {len(collection.configs)} configs")
-        outcomes.append(_one(collection, learned_from, folds, names, settings, stress=stress, say=say))
-    return outcomes
+        found = _one(collection, learned_from, folds, names, settings, stress=stress, say=say)
+        yield replace(found, alone=len(collections) == 1)
 
 
 def _one(
