@@ -9,11 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from autometa.records.own_files import CARD, TRIALS, read_trials
-from benchmarks.report import table
+from benchmarks.report import table, write_between
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs" / "records.md"
-BEGIN, END = "<!-- counts: begin -->", "<!-- counts: end -->"
 
 
 def counts(folder: Path) -> str:
@@ -53,13 +52,8 @@ def counts(folder: Path) -> str:
 def main() -> None:
     """Write the section."""
     parts = [counts(p.parent) for p in sorted((ROOT / "meta_datasets").glob(f"*/{CARD}"))]
-    page = DOCS.read_text(encoding="utf-8")
-    text = f"{BEGIN}\n\n## What is shipped\n\n" + "\n".join(parts) + f"\n{END}"
-    if BEGIN in page:
-        page = page[: page.index(BEGIN)] + text + page[page.index(END) + len(END) :]
-    else:
-        page = page.rstrip() + "\n\n" + text + "\n"
-    DOCS.write_text(page, encoding="utf-8")
+    text = "## What is shipped\n\n" + "\n".join(parts)
+    write_between(DOCS, "counts", text)
     print(text)
 
 

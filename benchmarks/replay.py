@@ -25,13 +25,13 @@ from autometa.records.replays import Replays, Settings
 from autometa.records.sources import Folds
 from autometa.search.replaying import plot, summary
 from autometa.search.replaying import replay as replay_policies
+from benchmarks.report import table, write_between
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("AUTOMETA_DATA", ROOT.parent / "shared" / "data"))
 RESULTS = ROOT / "benchmarks" / "results" / "replay"
 PLOTS = ROOT / "docs" / "replay"
 DOCS = ROOT / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- replay: begin -->", "<!-- replay: end -->"
 NOTE = (
     "Mean regret after k trials: (best validation loss so far - least) / (largest - least) over the task's pool, a "
     "failed evaluation counting as the largest; seeds averaged, then a bootstrap over datasets. Ten folds by dataset, "
@@ -134,12 +134,6 @@ def row(name: str, result: Result, best: Result | None) -> list[str]:
     return [name, str(len(result.frame)), *cells]
 
 
-def markdown(head: list[str], lines: list[list[str]]) -> str:
-    """A table; the first column is text, the others are numbers."""
-    rule = ["---"] + ["---:"] * (len(head) - 1)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, rule, *lines])
-
-
 def section(folder: Path) -> str:
     """The part of the page about one collection, and its plot."""
     results = {n: Result.read(folder / f"{n}.csv") for n in POLICIES if (folder / f"{n}.csv").exists()}
@@ -151,7 +145,7 @@ def section(folder: Path) -> str:
     ]  # fmt: skip
     lines = [row(n, results[n], None if n == "portfolio" else portfolio) for n in ordered]
     draw(folder.name, results)
-    text = f"### {folder.name}\n\n{markdown(head, lines)}\n\n![regret on {folder.name}](replay/{folder.name}.svg)\n"
+    text = f"### {folder.name}\n\n{table(head, lines)}\n\n![regret on {folder.name}](replay/{folder.name}.svg)\n"
     if (folder / "stress.csv").exists():
         found = pd.read_csv(folder / "stress.csv")
         columns = ["sources", "policy", "regret_5", "regret_10", "regret_25", "regret_50", "trials_to_cold", "harmed"]
@@ -161,7 +155,7 @@ def section(folder: Path) -> str:
         text += (
             f"\nSources that mislead; cold: {found['cold'].iloc[0]}. Trials to cold: share of the cold policy's trials "
             "to its own last mean regret. Harmed: tasks worse than cold by more than 0.01 at 25.\n\n"
-            + markdown(columns, cells) + "\n"
+            + table(columns, cells) + "\n"
         )  # fmt: skip
     return text
 
@@ -199,7 +193,7 @@ def contrasts(policy: str) -> str:
         for (name, against, upto, mean, low, high, p), q in zip(found, adjusted, strict=True)
     ]
     head = ["collection", "against", "area", "difference [95 %]", "p", "p (Holm)"]
-    return f"### {policy} against what it has to beat\n\n{markdown(head, lines)}\n"
+    return f"### {policy} against what it has to beat\n\n{table(head, lines)}\n"
 
 
 def report() -> None:
@@ -211,13 +205,7 @@ def report() -> None:
         contrasts("source_mixture"),
         *[section(folder) for folder in folders],
     ]
-    page = DOCS.read_text(encoding="utf-8")
-    text = f"{BEGIN}\n\n" + "\n".join(parts) + f"\n{END}"
-    if BEGIN in page:
-        page = page[: page.index(BEGIN)] + text + page[page.index(END) + len(END) :]
-    else:
-        page = page.rstrip() + "\n\n" + text + "\n"
-    DOCS.write_text(page, encoding="utf-8")
+    write_between(DOCS, "replay", "\n".join(parts))
 
 
 def main() -> None:

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from autometa.policies.acquisition import expected_improvement
+from autometa.policies.believing import BeliefPolicy
 from autometa.policies.gaussian import Belief, LossScale
 from autometa.policies.kernel import Matern, most_likely_length
-from autometa.policies.scored import ScoredPolicy
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from autometa.policies.candidates import Observed
     from autometa.records.prior_tasks import PriorTasks
 
 NOISE = 0.05  # variance relative to the signal's
 
 
-class SourceMeanPolicy(ScoredPolicy):
+class SourceMeanPolicy(BeliefPolicy):
     """Expected improvement under a GP whose mean is that of the prior tasks.
 
     Length and variance of the residual process are the most likely ones on the prior tasks themselves.
@@ -37,11 +31,3 @@ class SourceMeanPolicy(ScoredPolicy):
         variance = max(float(apart.var()), 1e-6)
         covariance = Matern(prior.pool, most_likely_length(prior.pool, apart, NOISE), variance)
         return Belief(mean, covariance, LossScale.fit(scaled, prior.losses), noise=NOISE * variance)
-
-    def score(self, prior: PriorTasks, observed: Observed) -> NDArray[np.float64]:
-        """Expected improvement; before any trial the lowest mean."""
-        belief = self.memo(prior, self.belief)
-        if not len(observed.places):
-            return -belief.mean
-        posterior = belief.given(observed.places, observed.losses)
-        return expected_improvement(posterior.mean, posterior.sd, posterior.best)
