@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
 
@@ -40,6 +40,19 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Costs:
+    """What evaluating configs of a task takes, and how much may be spent on it.
+
+    Attributes:
+        seconds: that the evaluation of a config is expected to take.
+        limit: seconds of all evaluations together, those of the history included.
+    """
+
+    seconds: Callable[[Config], float]
+    limit: float
+
+
+@dataclass(frozen=True)
 class Task:
     """A search space, the trials seen on it so far, and what is known of its dataset.
 
@@ -50,12 +63,14 @@ class Task:
         space: where configs come from.
         history: trials in the order in which they were proposed.
         features: what is known of the dataset before any trial (kind, rows, features, classes, ...).
+        costs: of its evaluations; None where nobody knows them or time does not matter.
     """
 
     name: str
     space: Space
     history: tuple[Trial, ...] = ()
     features: Mapping[str, float | str] = field(default_factory=dict)
+    costs: Costs | None = None
 
     def observe(self, *trials: Trial) -> Task:
         """The task with more trials in its history."""

@@ -19,11 +19,13 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from autometa.policies.greedy_portfolio import greedy_order
-from autometa.policies.portfolio import entries, hand_made, hand_orders
+from autometa.policies.portfolio import affordable, entries, hand_made, hand_orders
 from autometa.pool import key
 from autometa.records.collection import Collection
 from autometa.records.plan import Planned, shared_configs
 from autometa.records.sources import Folds
+from autometa.records.time_model import Shape, TimeModel
+from autometa.search.forecast import SURE
 from autometa.tables.splits import Folds as RowFolds
 from autometa.tables.table import Table
 
@@ -54,6 +56,7 @@ class Recorded:
         target, test_target: of the validation rows that are looked at, and of the test rows.
         valid, test: predictions by config, shape (J, n); NaN where a config is not recorded.
         seconds: processor seconds by config, shape (J,).
+        foretold: the same by the time model.
         constant: loss of a prediction that looks at no column.
     """
 
@@ -65,6 +68,7 @@ class Recorded:
     valid: np.ndarray
     test: np.ndarray
     seconds: np.ndarray
+    foretold: np.ndarray
     constant: float
 
     @cached_property
@@ -124,7 +128,7 @@ def one_number(metric: str, target: np.ndarray, predictions: np.ndarray) -> np.n
 
 def read(collection: Collection, predictions: Path, tables: Path) -> list[Recorded]:
     """The tables whose predictions are there."""
-    recorded = []
+    recorded, model = [], TimeModel.shipped()
     width = len(shared_of(collection))
     place = {key(c): i for i, c in enumerate(collection.configs)}
     seconds = collection.seconds[:, [place[key(p.config)] for p in shared_of(collection)]]
@@ -144,8 +148,18 @@ def read(collection: Collection, predictions: Path, tables: Path) -> list[Record
             valid[j] = one_number(dataset.metric, target, kept["out_of_fold"][some])
             held_out[j] = one_number(dataset.metric, test.target, kept["test"])
         constant = float(collection.meta_features[dataset.name]["constant_loss"])
+        features = table.features
+        train, validating = folds.pair(0)
+        shape = Shape(
+            len(train),
+            features.numbers.shape[1],
+            features.categories.shape[1],
+            len(table.classes),
+            len(validating),
+        )
+        foretold = [folds.k * model.seconds(p.config, shape, quantile=SURE) for p in shared_of(collection)]
         known = dataset.name, dataset.kind, dataset.metric, target, test.target
-        recorded.append(Recorded(*known, valid, held_out, seconds[number], constant))
+        recorded.append(Recorded(*known, valid, held_out, seconds[number], np.array(foretold), constant))
     return recorded
 
 
@@ -230,14 +244,20 @@ def compare(collection: Collection, recorded: list[Recorded]) -> pd.DataFrame:
             own = {method: order for (kind, method), order in orders.items() if kind == t.kind}
             own["by hand"] = hand_orders()["small" if rows[t.name] < 1_500 else "usual"]
             for method, order in own.items():
-                spent = np.cumsum(np.nan_to_num(t.seconds[order]))
                 row = {"table": t.name, "group": int(folds.group[place[t.name]]), "kind": t.kind, "method": method}
                 row |= {f"first {n}": t.ensemble(order[:n]) for n in LENGTHS if n <= len(order)}
-                row |= {
-                    f"{s:g} s": t.ensemble([j for j, c in zip(order, spent, strict=True) if c <= s]) for s in SECONDS
-                }
-                found.append(row)
+                found.append(row | {f"{s:g} s": t.ensemble(within(t, order, s)) for s in SECONDS})
+                foretold = t.foretold[order]
+                row |= {"method": f"{method}, what fits first"}
+                limited = {s: [order[place] for place in affordable(foretold, s)] for s in SECONDS}
+                found.append(row | {f"{s:g} s": t.ensemble(within(t, limited[s], s)) for s in SECONDS})
     return pd.DataFrame(found)
+
+
+def within(table: Recorded, order: Sequence[int], limit: float) -> list[int]:
+    """The configs of an order's beginning that end within the limit, one after the other."""
+    spent = np.cumsum(np.nan_to_num(table.seconds[list(order)]))
+    return [j for j, at in zip(order, spent, strict=True) if at <= limit]
 
 
 def write(collection: Collection, recorded: list[Recorded], method: str) -> None:

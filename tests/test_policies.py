@@ -1,14 +1,16 @@
 """What every policy promises: pure, repeatable, inside the space; and what each is for."""
 
+import math
+
 import numpy as np
 import pytest
 
 from autometa.policies.optuna_samplers import GPPolicy, TPEPolicy
-from autometa.policies.portfolio import PortfolioPolicy, defaults, source_of
+from autometa.policies.portfolio import PortfolioPolicy, affordable, defaults, source_of
 from autometa.policies.random import RandomPolicy
 from autometa.pool import key
 from autometa.space import Space
-from autometa.task import Policy, Task, Trial
+from autometa.task import Costs, Policy, Task, Trial
 
 SPACE = Space.load("tabular")
 POLICIES = [RandomPolicy(), TPEPolicy(startup=3), GPPolicy(), PortfolioPolicy()]
@@ -72,11 +74,24 @@ def test_the_portfolio_is_diverse_from_the_first_five_on():
 
 def test_the_order_depends_on_the_table():
     orders = {
-        tuple(d.name for d in defaults(Task("t", SPACE, (), {"rows": r, "classes": c})))
-        for r, c in ((300.0, 2.0), (8000.0, 2.0), (20_000.0, 18.0))
+        tuple(d.name for d in defaults(Task("t", SPACE, (), {"rows": rows, "classes": 2.0})))
+        for rows in (300.0, 8000.0)
     }
-    assert len(orders) == 3
+    assert len(orders) == 2
     assert len({frozenset(o) for o in orders}) == 1
+
+
+def test_what_takes_too_much_of_the_time_waits():
+    assert affordable([10.0, 30.0, 5.0, 20.0, 26.0], 100.0) == [0, 2, 3, 4, 1]  # 30 of 100, 26 of 65: over a quarter
+    assert affordable([10.0, 30.0, 5.0], math.inf) == [0, 1, 2]
+    dear = {"catboost": 60.0, "tabm": 50.0}
+    costs = Costs(lambda config: dear.get(config["algorithm"], 1.0), limit=100.0)
+    usual = [d.config for d in defaults(Task("t", SPACE))]
+    limited = [d.config for d in defaults(Task("t", SPACE, costs=costs))]
+    assert [c for c in limited if c["algorithm"] not in dear] == [c for c in usual if c["algorithm"] not in dear]
+    algorithms = [c["algorithm"] for c in limited]
+    last = [a for a in algorithms if a in dear]
+    assert algorithms[-len(last) :] == last == sorted(last, key=dear.__getitem__)
 
 
 def test_the_portfolio_fits_a_narrower_space():

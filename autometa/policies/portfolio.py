@@ -1,8 +1,8 @@
 """Tuned configs in an order that suits the table, then TPE.
 
 A portfolio is what any learned policy has to beat (Feurer et al. 2022, "Auto-sklearn 2.0"; Salinas and Erickson 2024,
-"TabRepo"). Where one learned from recorded tasks is shipped (autometa/weights/portfolio.json), it is taken; else, and
-where rows times classes are more than any recorded task has, the orders made by hand in portfolio.toml are.
+"TabRepo"). Where one learned from recorded tasks is shipped (autometa/weights/portfolio.json), it is taken, else the
+orders made by hand in portfolio.toml. Where the time is limited, what would take too much of it waits.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from autometa.space import Config, Space
 
 SMALL = 1_500  # rows below which the "small" order is used
-COSTLY = 40_000  # rows times classes above which the "costly" order is used
+SHARE = 0.25  # of the time that those before it leave, which a default may take in its turn
 
 
 @dataclass(frozen=True)
@@ -63,23 +63,38 @@ class PortfolioPolicy:
 
 
 def defaults(task: Task) -> list[Default]:
-    """The portfolio that fits the task's space, in the order for its dataset."""
+    """The portfolio that fits the task's space, in the order for its dataset and its time."""
     found, seen = [], set()
     for name, values in _ordered(task.features):
         config = _fitted(task.space, values)
         if config is not None and key(config) not in seen:
             seen.add(key(config))
             found.append(Default(name, config))
-    return found
+    if task.costs is None:
+        return found
+    seconds = [task.costs.seconds(default.config) for default in found]
+    return [found[place] for place in affordable(seconds, task.costs.limit)]
+
+
+def affordable(seconds: Sequence[float], limit: float) -> list[int]:
+    """Places in an order: those that take at most their share of the time left, then the rest, cheapest first."""
+    taken, waiting, left = [], [], limit
+    for place, took in enumerate(seconds):
+        if took <= SHARE * left:
+            taken.append(place)
+            left -= took
+        else:
+            waiting.append(place)
+    return taken + sorted(waiting, key=lambda place: seconds[place])
 
 
 def _ordered(features: Mapping[str, float | str]) -> list[tuple[str, Config]]:
     """Names and configs, the first to be tried first."""
-    order = _order(features)
     learned = _learned().get(str(features.get("kind", "")), [])
-    if learned and order != "costly":
+    if learned:
         return [(entry["name"], entry["config"]) for entry in learned]
     configs = {entry["name"]: entry["config"] for entry in entries()}
+    order = "small" if 0 < float(features.get("rows", 0)) < SMALL else "usual"
     return [(name, configs[name]) for name in _document()["orders"][order]]
 
 
@@ -112,13 +127,6 @@ def _fitted(space: Space, values: Config) -> dict[str, Value] | None:
     if "algorithm" in space and not space["algorithm"].holds(values["algorithm"]):
         return None
     return space.fit(values)
-
-
-def _order(features: Mapping[str, float | str]) -> str:
-    rows, classes = float(features.get("rows", 0)), float(features.get("classes", 0))
-    if classes > 2 and rows * classes > COSTLY:
-        return "costly"
-    return "small" if 0 < rows < SMALL else "usual"
 
 
 def _nearest_of(task: Task, wanted: Sequence[Config], candidates: Sequence[Config], n: int, seed: int) -> list[Config]:

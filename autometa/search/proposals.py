@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,12 @@ from autometa.policies.portfolio import PortfolioPolicy, source_of
 from autometa.policies.random import RandomPolicy
 from autometa.search.records import TrialRecord
 from autometa.space import Space
-from autometa.task import Policy, Task, Trial
+from autometa.task import Costs, Policy, Task, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from autometa.search.forecast import Foretell
     from autometa.search.settings import PolicyName
 
 
@@ -70,6 +72,8 @@ class Proposer:
         task: the space and the dataset's features, with an empty history.
         seed: of the run.
         first_folds: folds of the first repeat.
+        foretell: seconds that a fit will take; None where time does not matter.
+        seconds: of all fits together.
     """
 
     policy: Policy
@@ -77,11 +81,19 @@ class Proposer:
     task: Task
     seed: int
     first_folds: int
+    foretell: Foretell | None = None
+    seconds: float = math.inf
 
     def __call__(self, finished: Sequence[TrialRecord], unfinished: Sequence[TrialRecord]) -> TrialRecord:
         """The next trial, from what is finished and which configs are under way."""
         known = [r.as_trial() for r in finished] + [Trial(r.config) for r in unfinished]
-        task = self.task.observe(*known)
+        task = replace(self.task.observe(*known), costs=self._costs([*finished, *unfinished]))
         (config,) = self.policy.propose(task, n=1, seed=self.seed)
         source = source_of(task, config) if self.name == "portfolio" else self.name
         return TrialRecord(len(known), config, source, self.first_folds)
+
+    def _costs(self, records: Sequence[TrialRecord]) -> Costs | None:
+        foretell = self.foretell
+        if foretell is None:
+            return None
+        return Costs(lambda config: self.first_folds * foretell(config, records), self.seconds)

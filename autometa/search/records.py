@@ -89,6 +89,11 @@ class TrialRecord:
         return sum(f.seconds + f.predict_seconds for f in self.folds.values())
 
     @property
+    def fold_seconds(self) -> float:
+        """What the dearest of its fits took, with the prediction; 0 before the first has ended."""
+        return max((f.seconds + f.predict_seconds for f in self.folds.values()), default=0.0)
+
+    @property
     def models(self) -> list[int]:
         """Indices of the fits whose mean is predicted."""
         return sorted(self.folds) if self.refit is None else [self.refit]

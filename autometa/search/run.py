@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autometa import __version__
 from autometa.errors import RunError
+from autometa.records.time_model import Shape, TimeModel
 from autometa.search.best import BestSoFar
 from autometa.search.clock import Clock
+from autometa.search.forecast import Forecast
 from autometa.search.journal import Journal
 from autometa.search.last_resort import last_resort
 from autometa.search.loop import Executor, Search
@@ -181,13 +183,28 @@ class Run:
         if settings.time_limit is None:
             assert settings.trials is not None
             return ByCount(trials=settings.trials, workers=settings.workers, propose=propose)
+        forecast = self._forecast()
+        propose = replace(propose, foretell=forecast, seconds=self.executor.slots * settings.time_limit)
         return ByClock(
             left=lambda: max(0.0, self.clock.left - self.reserve.whole),
             limit=settings.time_limit,
             slots=self.executor.slots,
             trials=settings.trials,
             propose=propose,
+            foretell=forecast,
         )
+
+    def _forecast(self) -> Forecast:
+        features, (train, valid) = self.table.features, self.folds.pair(0)
+        shape = Shape(
+            rows=len(train),
+            numbers=features.numbers.shape[1],
+            categories=features.categories.shape[1],
+            classes=len(self.table.classes),
+            validation=len(valid),
+        )
+        model = TimeModel.shipped()
+        return Forecast(model, shape, model.calibrate())
 
     def job(self, step: Step) -> FitJob:
         """The work of a step, with its share of the memory."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from statistics import median
 from typing import Protocol
 
+from autometa.search.forecast import Foretell
 from autometa.search.records import TrialRecord
 
 # A fit by count that takes longer than this hangs.
@@ -132,7 +132,7 @@ class ByClock:
 
     A new config gets one fold. If the rest of its folds cost a small share of the time left, they
     follow at once; if not, it waits while the first few configs show themselves on one fold, and the
-    best go on. A fit is started only if it can end in time, judged by fits of the same algorithm.
+    best go on. A fit is started only if it can end in time, judged by the time model and the fits so far.
 
     Args:
         left: seconds left for fits, a function of no arguments.
@@ -140,6 +140,7 @@ class ByClock:
         slots: fits that run at a time.
         trials: at most so many trials, or None.
         propose: makes the next trial from the records it may know.
+        foretell: seconds that a fit will take.
     """
 
     BREADTH = 6  # configs that show a first fold before dear ones go on
@@ -147,7 +148,7 @@ class ByClock:
     PROMOTED = 0.5  # share of the time left that the rest of a waiting trial may take
     FIT_SHARE = 0.2  # of the whole time that one fit may take
     OFFERS = 4  # proposals that are looked at for one that can still end in time
-    LEAST = 2.0  # seconds below which a learner that was never timed here is not started
+    LEAST = 1.0  # seconds below which no new trial is begun
     REFINE_FROM = 0.4  # share of the time after which repeats of the ensemble's members take turns
 
     def __init__(
@@ -158,9 +159,10 @@ class ByClock:
         slots: int,
         trials: int | None,
         propose: Propose,
+        foretell: Foretell,
     ) -> None:
         self._left, self._limit, self._slots = left, limit, slots
-        self._trials, self._propose = trials, propose
+        self._trials, self._propose, self._foretell = trials, propose, foretell
         self._turn = 0
         self._no_offer_since: tuple[int, int] | None = None
 
@@ -187,7 +189,7 @@ class ByClock:
         """Whether the rest of the trial's folds is dear."""
         if record.depth >= board.folds:
             return False
-        rest = (board.folds - record.depth) * self._fold_seconds(record)
+        rest = (board.folds - record.depth) * record.fold_seconds
         return rest > self.DEAR * self._left() * self._slots
 
     def rivals(self, board: Board, record: TrialRecord) -> Sequence[TrialRecord]:
@@ -200,7 +202,7 @@ class ByClock:
         fold = board.next_fold(record, upto)
         if fold is None:
             return None
-        if record.folds and self._fold_seconds(record) > self._left():
+        if record.folds and record.fold_seconds > self._left():
             return None
         return Step(record, fold, self._fit_limit())
 
@@ -210,7 +212,7 @@ class ByClock:
         for record in sorted(waiting, key=lambda r: (r.mean_loss(1), r.number)):
             rest = board.folds - record.depth
             rounds = math.ceil(rest / self._slots)
-            if rounds * self._fold_seconds(record) <= self.PROMOTED * self._left():
+            if rounds * record.fold_seconds <= self.PROMOTED * self._left():
                 record.stage = "running"
                 return self._step(board, record, board.folds)
         return None
@@ -255,12 +257,8 @@ class ByClock:
         return math.ceil(board.folds / self._slots)
 
     def _expected(self, board: Board, record: TrialRecord) -> float:
-        """Seconds that a fold of a new trial will take, judged by others of its algorithm."""
-        same = [self._fold_seconds(r) for r in board.records if r.algorithm == record.algorithm and r.folds]
-        return median(same) if same else self.LEAST / self._rounds(board)
-
-    def _fold_seconds(self, record: TrialRecord) -> float:
-        return max((f.seconds + f.predict_seconds for f in record.folds.values()), default=0.0)
+        """Seconds that a fold of a new trial will take; its limit ends it in any case."""
+        return min(self._foretell(record.config, board.records), self.FIT_SHARE * self._limit)
 
     def _fit_limit(self) -> float:
         return max(0.5, min(self.FIT_SHARE * self._limit, 0.9 * self._left()))
