@@ -1,0 +1,123 @@
+"""The outer loss: what a start and an update rule are worth, over tasks, and its gradient.
+
+Shapes: T tasks; tensors of a batch of tasks have T in front. Tasks of unequal size are padded, and the loss leaves out
+what the mask says (:func:`masked_mean`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.func import grad_and_value, vmap
+from torch.utils._pytree import tree_leaves, tree_map
+
+from autometa.adaptation.inner_loop import Loss, Params, UpdateRule
+from autometa.errors import InputError
+
+
+class Learner(NamedTuple):
+    """What the outer loop learns.
+
+    Attributes:
+        params: where every task begins.
+        rule: what the update rule learns; see :meth:`UpdateRule.initial`.
+    """
+
+    params: Params
+    rule: Params
+
+
+class Tasks(NamedTuple):
+    """T tasks in one: support and query sets, tensors in any nesting with T in front."""
+
+    support: Any
+    query: Any
+
+
+# The outer loss of a learner on tasks, and the gradient of it (or what stands for one).
+Gradient = Callable[[Learner, Tasks], tuple[Tensor, Learner]]
+
+
+def learner(params: Params, inner: UpdateRule) -> Learner:
+    """A learner that has learned nothing yet."""
+    return Learner(params, inner.initial(params))
+
+
+def masked_mean(losses: Tensor, mask: Tensor) -> Tensor:
+    """Mean of the losses that count: both (n,), the mask 1 or 0. 0 where nothing counts."""
+    return torch.where(mask > 0, losses, 0.0).sum() / mask.sum().clamp(min=1.0)
+
+
+def outer_loss(loss: Loss, inner: UpdateRule, learner: Learner, task: Tasks) -> Tensor:
+    """Query loss of one task (no T in front) after the inner loop, a scalar."""
+    steps = inner.trajectory(loss, learner.params, task.support, learner.rule)
+    if inner.weights is None:
+        *_, adapted = steps
+        return loss(adapted, task.query)
+    losses = [w * loss(params, task.query) for w, params in zip(inner.weights, steps, strict=True) if w]
+    return torch.stack(losses).sum()
+
+
+def meta_gradient(
+    loss: Loss, inner: UpdateRule, learner: Learner, tasks: Tasks, *, chunk: int | None = None
+) -> tuple[Tensor, Learner]:
+    """Mean outer loss over T tasks, and its gradient.
+
+    Args:
+        loss: of parameters on data.
+        inner: how a task moves the parameters.
+        learner: where to take the gradient.
+        tasks: the batch.
+        chunk: tasks at a time, None for all. Memory grows with it and with the inner steps; the result is the same.
+
+    Raises:
+        InputError: there is no task, or tensors of the batch differ in T.
+    """
+    count = _count(tasks)
+
+    def mean_loss(learner: Learner, some: Tasks) -> Tensor:
+        return vmap(partial(outer_loss, loss, inner, learner), randomness="different")(some).mean()
+
+    total, sums = torch.zeros(()), None
+    for first in range(0, count, chunk or count):
+        some = tree_map(lambda x, at=first: x[at : at + (chunk or count)], tasks)
+        share = _count(some) / count
+        gradient, value = grad_and_value(mean_loss)(learner, some)
+        total = total + share * value.detach().cpu()
+        gradient = tree_map(lambda g, share=share: share * g.detach(), gradient)
+        sums = gradient if sums is None else tree_map(torch.add, sums, gradient)
+    assert sums is not None
+    return total, sums
+
+
+def query_losses(loss: Loss, inner: UpdateRule, learner: Learner, tasks: Tasks) -> Tensor:
+    """Query loss of each task before the first step and after each one, (T, S + 1)."""
+
+    def of_one(task: Tasks) -> Tensor:
+        steps = inner.trajectory(loss, learner.params, task.support, learner.rule)
+        return torch.stack([loss(params, task.query) for params in steps])
+
+    with torch.no_grad():
+        return vmap(of_one, randomness="different")(tasks)
+
+
+def in_bfloat16(loss: Loss, device: str) -> Loss:
+    """The same loss with its matrix products in bfloat16; parameters, steps and the loss itself stay float32."""
+
+    def mixed(params: Mapping[str, Tensor], data: Any) -> Tensor:
+        with torch.autocast(device, dtype=torch.bfloat16):
+            value = loss(params, data)
+        return value.float()
+
+    return mixed
+
+
+def _count(tasks: Tasks) -> int:
+    counts = {len(x) for x in tree_leaves(tasks)}
+    if len(counts) != 1 or 0 in counts:
+        raise InputError(f"all tensors of a batch have the number of tasks in front, at least 1; got {sorted(counts)}")
+    return counts.pop()

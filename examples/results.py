@@ -1,0 +1,40 @@
+"""What the examples share: means with intervals, a table on the screen, results in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+
+def with_interval(values: np.ndarray, *, digits: int = 3) -> str:
+    """Mean of values (seeds, tasks) and the half-width of its 95 % interval.
+
+    Tasks are resampled within seeds and seeds among themselves (1,000 times), so both sources of chance are in it.
+    """
+    generator = np.random.default_rng(0)
+    seeds, tasks = values.shape
+    means = []
+    for _ in range(1_000):
+        some = values[generator.integers(seeds, size=seeds)]
+        means.append(np.take_along_axis(some, generator.integers(tasks, size=some.shape), axis=1).mean())
+    low, high = np.quantile(means, [0.025, 0.975])
+    return f"{values.mean():.{digits}f} ± {(high - low) / 2:.{digits}f}"
+
+
+def as_markdown(rows: Sequence[Mapping[str, object]]) -> str:
+    """A table with the keys of the first row as its columns."""
+    names = list(rows[0])
+    lines = [names, ["---", *("---:" for _ in names[1:])], *([str(row[name]) for name in names] for row in rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+
+
+def report(rows: Sequence[Mapping[str, object]], into: Path, name: str) -> None:
+    """Print a table and write it to ``NAME.md`` and ``NAME.csv`` in a folder."""
+    into.mkdir(parents=True, exist_ok=True)
+    text = as_markdown(rows)
+    print(text)
+    (into / f"{name}.md").write_text(text, encoding="utf-8")
+    pd.DataFrame(rows).to_csv(into / f"{name}.csv", index=False)
