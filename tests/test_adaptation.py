@@ -1,5 +1,6 @@
-"""Oracles of the meta-learning algorithms: closed forms and finite differences. Each would catch a well-known defect."""
+"""Oracles of the meta-learning algorithms: closed forms and finite differences that would catch known defects."""
 
+import itertools
 import math
 
 import pytest
@@ -157,3 +158,339 @@ def test_meta_gradients_are_finite_differences(name):
     assert wanted.keys() == found.rule.keys()
     for parameter in begin.rule:
         assert relative_error(found.rule[parameter], wanted[parameter]) < 1e-6
+
+
+def test_a_wrong_gradient_would_be_seen():
+    """The comparison above has teeth: FOMAML's gradient of the same network is far from the differences."""
+    tasks, start = regressions(), network_params()
+    whole = meta_gradient(network, InnerLoop(steps=5, rate=RATE), Learner(start, {}), tasks)[1]
+    first = meta_gradient(network, InnerLoop(steps=5, rate=RATE, second_order=False), Learner(start, {}), tasks)[1]
+    assert all(relative_error(first.params[n], whole.params[n]) > 1e-3 for n in start)
+
+
+def test_the_gradient_of_meta_sgds_rates_in_closed_form():
+    tasks, start = quadratics(tasks=1), a_start()
+    inner = InnerLoop(rate=RATE, rates="per parameter")
+    (a, c), (b, d) = ([x[0] for x in part] for part in tasks)
+    step = a @ (start["w"] - c)
+    adapted = start["w"] - RATE * step
+    _, found = meta_gradient(quadratic, inner, learner(start, inner), tasks)
+    assert relative_error(found.rule["w"][0], -step * (b @ (adapted - d))) < 1e-12
+
+
+def test_one_step_of_reptile_is_training_on_all_tasks_together():
+    tasks, start = regressions(), network_params()
+    _, way = reptile_gradient(network, InnerLoop(rate=RATE), Learner(start, {}), tasks)
+    together = Tasks(tasks.support, tasks.support)
+    _, joint = meta_gradient(network, InnerLoop(steps=0), Learner(start, {}), together)
+    for name in start:
+        assert relative_error(way.params[name], RATE * joint.params[name]) < 1e-12
+
+
+def test_several_steps_of_reptile_are_not():
+    tasks, start = quadratics(), a_start()
+    _, way = reptile_gradient(quadratic, InnerLoop(steps=3, rate=RATE), Learner(start, {}), tasks)
+    ends = []
+    for a, c in zip(*tasks.support, strict=True):
+        w = start["w"]
+        for _ in range(3):
+            w = w - RATE * a @ (w - c)
+        ends.append(w)
+    assert relative_error(way.params["w"], start["w"] - torch.stack(ends).mean(dim=0)) < 1e-12
+    joint = meta_gradient(quadratic, InnerLoop(steps=0), Learner(start, {}), Tasks(tasks.support, tasks.support))[1]
+    direction = joint.params["w"] / joint.params["w"].norm()
+    assert abs(float(way.params["w"] @ direction) / float(way.params["w"].norm())) < 1 - 1e-4
+
+
+def test_reptile_one_task_at_a_time_averages_to_the_batch():
+    tasks, start = quadratics(), a_start()
+    inner = InnerLoop(steps=3, rate=RATE)
+    batched = reptile_gradient(quadratic, inner, Learner(start, {}), tasks)[1].params["w"]
+    serial = [
+        reptile_gradient(quadratic, inner, Learner(start, {}), of(tasks, t, t + 1))[1].params["w"] for t in range(T)
+    ]
+    assert relative_error(torch.stack(serial).mean(dim=0), batched) < 1e-12
+
+
+def of(tasks, first, end):
+    """Some of the tasks."""
+    return Tasks(*torch.utils._pytree.tree_map(lambda x: x[first:end], tasks))
+
+
+def test_each_step_can_have_a_batch_of_its_own():
+    tasks = quadratics(tasks=3)  # as three batches of one task
+    start = a_start()
+    adapted = adapt(quadratic, start, tasks.support, InnerLoop(steps=3, rate=RATE, batches=True))
+    w = start["w"]
+    for a, c in zip(*tasks.support, strict=True):
+        w = w - RATE * a @ (w - c)
+    assert relative_error(adapted["w"], w) < 1e-12
+
+
+def test_adapted_parameters_differ_from_the_start_and_are_what_the_query_sees():
+    tasks, start = quadratics(), a_start()
+    for t in range(T):
+        support, query = ((x[0][t], x[1][t]) for x in tasks)
+        adapted = adapt(quadratic, start, support, InnerLoop(rate=RATE))
+        assert float((adapted["w"] - start["w"]).norm()) > 1e-3
+        one = Tasks(support, query)
+        seen = outer_loss(quadratic, InnerLoop(rate=RATE), Learner(start, {}), one)
+        assert float(seen) == pytest.approx(float(quadratic(adapted, query)), rel=1e-12)
+        assert float(seen) != pytest.approx(float(quadratic(start, query)), rel=1e-3)
+
+
+def test_five_steps_each_begin_where_the_last_ended():
+    tasks, start = quadratics(tasks=1), a_start()
+    (a, c), _ = ([x[0] for x in part] for part in tasks)
+    inner = InnerLoop(steps=5, rate=RATE)
+    found = [p["w"] for p in inner.trajectory(quadratic, start, (a, c), {})]
+    assert len(found) == 6
+    for before, after in itertools.pairwise(found):
+        assert relative_error(after, before - RATE * a @ (before - c)) < 1e-12
+
+
+@pytest.mark.parametrize("name", [*LOOPS, "lstm", "reptile"])
+def test_nothing_that_is_passed_in_is_changed(name):
+    inner = LSTMRule(steps=2) if name == "lstm" else LOOPS.get(name, InnerLoop(steps=2, rate=RATE))
+    tasks, begin = regressions(), learner(network_params(), inner)
+    copies = torch.utils._pytree.tree_map(torch.clone, (tasks, begin))
+    random = torch.random.get_rng_state()
+    gradient = reptile_gradient if name == "reptile" else meta_gradient
+    gradient(network, inner, begin, tasks)
+    query_losses(network, inner, begin, tasks)
+    adapt(network, begin.params, [x[0] for x in tasks.support], inner)
+    for now, before in zip(*(torch.utils._pytree.tree_leaves(x) for x in ((tasks, begin), copies)), strict=True):
+        assert torch.equal(now, before)
+        assert now.grad is None
+        assert not now.requires_grad
+    assert torch.equal(random, torch.random.get_rng_state())
+
+
+def test_the_outer_gradient_is_of_the_batch_and_not_of_its_last_task():
+    tasks, start = quadratics(), a_start()
+    inner = InnerLoop(rate=RATE)
+    each = [meta_gradient(quadratic, inner, Learner(start, {}), of(tasks, t, t + 1))[1].params["w"] for t in range(T)]
+    batch = meta_gradient(quadratic, inner, Learner(start, {}), tasks)[1].params["w"]
+    assert relative_error(torch.stack(each).mean(dim=0), batch) < 1e-12
+    assert relative_error(each[-1], batch) > 0.05
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 5, 9])
+def test_chunks_give_the_same_gradient(chunk):
+    tasks, inner = regressions(), LOOPS["meta-sgd"]
+    begin = learner(network_params(), inner)
+    value, whole = meta_gradient(network, inner, begin, tasks)
+    other, parts = meta_gradient(network, inner, begin, tasks, chunk=chunk)
+    assert float(other) == pytest.approx(float(value), rel=1e-6)
+    for a, b in zip(*(torch.utils._pytree.tree_leaves(x) for x in (whole, parts)), strict=True):
+        assert relative_error(b, a) < 1e-12
+
+
+def test_a_frozen_head_stays_and_still_has_a_meta_gradient():
+    inner = InnerLoop(steps=5, rate=RATE, adapts=("body",))
+    tasks, start = regressions(), network_params()
+    adapted = adapt(network, start, [x[0] for x in tasks.support], inner)
+    assert adapted["head.weight"] is start["head.weight"]
+    assert not torch.equal(adapted["body.weight"], start["body.weight"])
+    _, found = meta_gradient(network, inner, Learner(start, {}), tasks)
+    assert float(found.params["head.weight"].norm()) > 0
+
+
+def test_a_parameter_that_nothing_uses_is_left_alone():
+    start = network_params() | {"unused": torch.ones(3, **DOUBLE)}
+    tasks = regressions()
+    _, found = meta_gradient(network, InnerLoop(steps=2, rate=RATE), Learner(start, {}), tasks)
+    assert torch.equal(found.params["unused"], torch.zeros(3, **DOUBLE))
+    adapted = adapt(network, start, [x[0] for x in tasks.support], InnerLoop(steps=2, rate=RATE))
+    assert torch.equal(adapted["unused"], start["unused"])
+
+
+def test_masks_of_unequal_shots_equal_the_unpadded_tasks():
+    shots, width = [2, 6, 4], 6
+    g = torch.Generator().manual_seed(3)
+    unpadded, padded = [], []
+    for n in shots:
+        x, y = torch.randn(n, 2, generator=g, **DOUBLE), torch.randn(n, generator=g, **DOUBLE)
+        mask = torch.zeros(width, **DOUBLE)
+        mask[:n] = 1.0
+        wide_x = torch.cat([x, torch.full((width - n, 2), 1e6, **DOUBLE)])
+        wide_y = torch.cat([y, torch.full((width - n,), -1e6, **DOUBLE)])
+        unpadded.append((x, y))
+        padded.append((wide_x, wide_y, mask))
+    support = tuple(torch.stack(parts) for parts in zip(*padded, strict=True))
+    inner, start = InnerLoop(steps=3, rate=RATE), network_params()
+    query = regressions(tasks=3, seed=9).query
+    _, found = meta_gradient(network, inner, Learner(start, {}), Tasks(support, query))
+    each = []
+    for t, (x, y) in enumerate(unpadded):
+        one = Tasks((x[None], y[None]), tuple(q[t : t + 1] for q in query))
+        each.append(meta_gradient(network, inner, Learner(start, {}), one)[1].params)
+    for name in start:
+        assert relative_error(found.params[name], torch.stack([e[name] for e in each]).mean(dim=0)) < 1e-10
+
+
+def test_losses_of_several_steps_are_weighted():
+    tasks, start = quadratics(), a_start()
+    inner = InnerLoop(steps=2, rate=RATE, weights=(0.5, 0.0, 2.0))
+    value, _ = meta_gradient(quadratic, inner, Learner(start, {}), tasks)
+    losses = query_losses(quadratic, inner, Learner(start, {}), tasks)
+    assert losses.shape == (T, 3)
+    assert float(value) == pytest.approx(float((losses @ torch.tensor([0.5, 0.0, 2.0], **DOUBLE)).mean()), rel=1e-6)
+
+
+def test_rates_have_the_shapes_that_their_names_say():
+    start = network_params()
+    shapes = {
+        rates: {n: tuple(r.shape) for n, r in InnerLoop(steps=3, rates=rates).initial(start).items()}
+        for rates in ("fixed", "one", "per layer and step", "per parameter")
+    }
+    assert shapes["fixed"] == {}
+    assert list(shapes["one"].values()) == [(1,)]
+    assert shapes["per layer and step"] == {"body.weight": (3, 1, 1), "body.bias": (3, 1), "head.weight": (3, 1, 1)}
+    assert shapes["per parameter"] == {"body.weight": (1, 2, 3), "body.bias": (1, 3), "head.weight": (1, 3, 1)}
+
+
+def test_dropout_differs_from_task_to_task():
+    def noisy(params, data):
+        return (torch.nn.functional.dropout(params["w"], 0.5) * data).sum()
+
+    tasks = Tasks(torch.ones(64, 1), torch.ones(64, 1))
+    losses = query_losses(noisy, InnerLoop(steps=0), Learner({"w": torch.ones(1)}, {}), tasks)
+    assert set(losses.flatten().tolist()) == {0.0, 2.0}
+
+
+def test_batch_statistics_are_of_each_task():
+    def normalised(params, data):
+        x, y = data
+        out = torch.nn.functional.batch_norm(x, None, None, params["scale"], params["shift"], training=True)
+        return ((out.sum(dim=1) - y) ** 2).mean()
+
+    start = {"scale": torch.ones(2, **DOUBLE), "shift": torch.zeros(2, **DOUBLE)}
+    tasks, inner = regressions(), InnerLoop(steps=2, rate=RATE)
+    found = query_losses(normalised, inner, Learner(start, {}), tasks)
+    for t in range(T):
+        alone = query_losses(normalised, inner, Learner(start, {}), of(tasks, t, t + 1))
+        assert torch.allclose(found[t : t + 1], alone)
+
+
+def test_bfloat16_is_near_and_gives_float32():
+    tasks = Tasks(*torch.utils._pytree.tree_map(torch.Tensor.float, regressions()))
+    start = {name: p.float() for name, p in network_params().items()}
+    inner = InnerLoop(steps=2, rate=RATE)
+    exact, gradient = meta_gradient(network, inner, Learner(start, {}), tasks)
+    value, found = meta_gradient(in_bfloat16(network, "cpu"), inner, Learner(start, {}), tasks)
+    assert float(value) == pytest.approx(float(exact), rel=0.05)
+    assert float(value) != float(exact)
+    for name in start:
+        assert found.params[name].dtype == torch.float32
+        assert relative_error(found.params[name], gradient.params[name]) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: InnerLoop(steps=-1), "steps is 0 or more"),
+        (lambda: InnerLoop(rate=0.0), "rate is above 0"),
+        (lambda: InnerLoop(steps=2, weights=(1.0,)), "one for each of 2 steps"),
+        (lambda: InnerLoop(adapts=("tail",)).initial(network_params()), "tail"),
+        (
+            lambda: meta_gradient(network, InnerLoop(), Learner(network_params(), {}), of(regressions(), 0, 0)),
+            "at least",
+        ),
+        (lambda: meta_gradient(network, InnerLoop(), Learner(network_params(), {}), unequal()), "number of tasks"),
+    ],
+)
+def test_what_cannot_be_is_refused(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+def unequal():
+    tasks = regressions()
+    return Tasks(tasks.support, of(tasks, 0, 2).query)
+
+
+# the LSTM meta-learner
+
+
+def test_the_cell_is_pytorchs():
+    rule = LSTMRule(hidden=6).initial(network_params())
+    cell = torch.nn.LSTMCell(4, 6, **DOUBLE)
+    with torch.no_grad():
+        cell.weight_ih.copy_(rule["input"].T)
+        cell.weight_hh.copy_(rule["hidden"].T)
+        cell.bias_ih.copy_(rule["bias"])
+        cell.bias_hh.zero_()
+    g = torch.Generator().manual_seed(0)
+    x, h, s = (torch.randn(9, n, generator=g, **DOUBLE) for n in (4, 6, 6))
+    for found, wanted in zip(lstm_cell(rule, x, h, s), cell(x, (h, s)), strict=True):
+        assert torch.allclose(found, wanted, atol=1e-12)
+
+
+def test_a_step_of_the_lstm_meta_learner_by_hand():
+    rule = LSTMRule(steps=2, hidden=3, rate=RATE, seed=5)
+    start = a_start()
+    weights = rule.initial(start)
+    (a, c), _ = ([x[0] for x in part] for part in quadratics(tasks=1))
+    w, h, s = start["w"], torch.zeros(D, 3, **DOUBLE), torch.zeros(D, 3, **DOUBLE)
+    f, i = torch.ones(D, **DOUBLE), torch.zeros(D, **DOUBLE)
+    found = list(rule.trajectory(quadratic, start, (a, c), weights))
+    assert torch.equal(found[0]["w"], w)
+    for step in (1, 2):
+        gradient, loss = a @ (w - c), 0.5 * (w - c) @ a @ (w - c)
+        rows = [[*one_by_hand(float(x)), *one_by_hand(float(loss))] for x in gradient]
+        h, s = lstm_cell(weights, torch.tensor(rows, **DOUBLE), h, s)
+        new_f, new_i = [], []
+        for k in range(D):
+            theta = torch.stack([w[k]])
+            new_f.append(torch.sigmoid(torch.cat([h[k], theta, f[k : k + 1]]) @ weights["stay"] + weights["stay_bias"]))
+            new_i.append(torch.sigmoid(torch.cat([h[k], theta, i[k : k + 1]]) @ weights["move"] + weights["move_bias"]))
+        f, i = torch.cat(new_f), torch.cat(new_i)
+        w = f * w - i * gradient
+        assert relative_error(found[step]["w"], w) < 1e-12
+
+
+def one_by_hand(x):
+    """The preprocessing as the paper writes it."""
+    if abs(x) >= math.exp(-P):
+        return math.log(abs(x)) / P, math.copysign(1.0, x)
+    return -1.0, math.exp(P) * x
+
+
+@pytest.mark.parametrize("x", [0.0, 1e-9, -1e-9, 3e-4, -2.0, 1e6, math.exp(-P)])
+def test_gradients_of_any_size_can_be_read(x):
+    found = preprocess(torch.tensor([[x]], **DOUBLE))[0]
+    assert found.tolist() == pytest.approx(one_by_hand(x))
+    assert found.abs().max() < 2
+
+
+def test_the_lstm_begins_as_nearly_plain_gradient_descent():
+    start, rule = a_start(), LSTMRule(steps=1, rate=RATE)
+    (a, c), _ = ([x[0] for x in part] for part in quadratics(tasks=1))
+    found = adapt(quadratic, start, (a, c), rule)["w"] - start["w"]
+    assert relative_error(found, -RATE * a @ (start["w"] - c)) < 0.1
+
+
+def test_the_lstms_gradient_leaves_out_what_it_reads():
+    """Finite differences, with gradients and losses held where they were, as the paper has it."""
+    tasks, rule = regressions(tasks=1), LSTMRule(steps=2, hidden=3, rate=RATE)
+    begin = learner(network_params(), rule)
+    _, found = meta_gradient(network, rule, begin, tasks)
+    support, query = ([x[0] for x in part] for part in tasks)
+    read = [grad(network)(p, support) for p in rule.trajectory(network, begin.params, support, begin.rule)]
+    values = [network(p, support) for p in rule.trajectory(network, begin.params, support, begin.rule)]
+
+    def value(weights):
+        calls = iter(range(rule.steps))
+
+        def held(params, _):
+            at = next(calls)
+            moved = {n: p - p.detach() for n, p in params.items()}  # nothing, with a gradient
+            return values[at] + sum((read[at][n] * x).sum() for n, x in moved.items())
+
+        *_, last = rule.trajectory(held, begin.params, support, weights)
+        return network(last, query)
+
+    wanted = differences(value, begin.rule, width=1e-3)
+    for name in begin.rule:
+        assert relative_error(found.rule[name], wanted[name]) < 1e-4

@@ -48,7 +48,10 @@ def learner(params: Params, inner: UpdateRule) -> Learner:
 
 
 def masked_mean(losses: Tensor, mask: Tensor) -> Tensor:
-    """Mean of the losses that count: both (n,), the mask 1 or 0. 0 where nothing counts."""
+    """Mean of the losses that count: both (n,), the mask 1 or 0. 0 where nothing counts.
+
+    What is masked must be finite, because its gradient is multiplied by 0. Pad with zeros.
+    """
     return torch.where(mask > 0, losses, 0.0).sum() / mask.sum().clamp(min=1.0)
 
 

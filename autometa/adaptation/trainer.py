@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -112,8 +113,7 @@ class MetaTrainer:
         losses: list[float] = []
         skipped, began = 0, time.monotonic() - state.seconds
         while not state.over:
-            tasks = self._draw(torch.Generator().manual_seed(self._settings.seed << 32 | state.step))
-            value, gradient = self._gradient(state.learner, tasks)
+            value, gradient = self._gradient(state.learner, self._draw(_generator(self._settings.seed, state.step)))
             skipped = 0 if state.update(gradient) else skipped + 1
             if skipped > MOST_SKIPPED:
                 raise ModelError(
@@ -213,6 +213,12 @@ class _State:
         self._optimiser.load_state_dict(self._optimiser.state_dict() | {"state": moments})
         self.step, self.worse, self.seconds = settings["step"], settings["worse"], settings["seconds"]
         self.best_loss, self.validation = settings["best_loss"], settings["validation"]
+
+
+def _generator(seed: int, step: int) -> torch.Generator:
+    # PyTorch's generator looks at 32 bits of a seed only, so the two are mixed and not put side by side.
+    (mixed,) = np.random.SeedSequence([seed, step]).generate_state(1)
+    return torch.Generator().manual_seed(int(mixed))
 
 
 def _named(learner: Learner) -> Iterator[tuple[str, Tensor]]:
