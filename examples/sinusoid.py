@@ -143,7 +143,7 @@ def evaluate(name: str, shots: int, seed: int, given: argparse.Namespace) -> np.
         return np.load(known)
     one = ALGORITHMS[name]
     validation = held_out(200, 1, shots, one.inputs)
-    usual = {"steps": min(one.steps, given.steps), "cosine": True, "validate_every": 1_000, "seed": seed}
+    usual = {"steps": min(one.steps, given.steps), "rate": 0.003, "cosine": True, "validate_every": 1_000, "seed": seed}
     settings = Settings(**(usual | dict(one.outer or {})))
     begin = learner(start(one.inputs, seed), one.inner)
     trained = begin if not settings.steps else train(one, begin, shots, settings, validation, known)
