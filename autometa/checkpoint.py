@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ class Checkpoint:
     """A learned thing on disk.
 
     Attributes:
-        kind: what it is a checkpoint of, such as "adaptation".
+        kind: what it is a checkpoint of, such as "meta-training".
         tensors: by name.
         settings: what is needed to build the thing around its tensors, as plain values.
         card: where it comes from: data, splits, seeds, versions, measured quality. Plain values, for people.
@@ -37,8 +38,14 @@ class Checkpoint:
         """Write one file; whoever reads meanwhile sees the old one or the new one, whole."""
         from safetensors.torch import save
 
-        head = {"format": FORMAT, "kind": self.kind, "settings": dict(self.settings), "card": dict(self.card)}
         tensors = {name: t.detach().cpu().contiguous().clone() for name, t in self.tensors.items()}
+        head = {
+            "format": FORMAT,
+            "kind": self.kind,
+            "settings": dict(self.settings),
+            "card": dict(self.card),
+            "sha256": _sha256(tensors),
+        }
         beside = path.with_name(path.name + ".tmp")
         with beside.open("wb") as handle:
             handle.write(save(tensors, metadata={"autometa": json.dumps(head)}))
@@ -58,14 +65,30 @@ class Checkpoint:
         try:
             with safe_open(path, framework="pt") as file:
                 head = json.loads((file.metadata() or {})["autometa"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
+                # Copies: what is read stays mapped to the file, which the next save replaces.
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a dict)
+            form, found = head["format"], cls(head["kind"], tensors, head["settings"], head["card"])
+            whole = form != FORMAT or head["sha256"] == _sha256(tensors)
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ModelError(f"{path} is no checkpoint of autometa that can be read ({error}); make it anew") from error
-        if head["format"] != FORMAT:
+        if form != FORMAT:
             raise ModelError(
-                f"{path} has format {head['format']}, this autometa reads format {FORMAT}: "
+                f"{path} has format {form}, this autometa reads format {FORMAT}: "
                 "use the version that wrote it, or make it anew"
             )
-        if head["kind"] != kind:
-            raise ModelError(f"a checkpoint of kind {kind!r} is needed; {path} is of kind {head['kind']!r}")
-        return cls(head["kind"], tensors, head["settings"], head["card"])
+        if not whole:
+            raise ModelError(f"{path} is damaged: its tensors are not those of its checksum; make it anew")
+        if found.kind != kind:
+            raise ModelError(f"a checkpoint of kind {kind!r} is needed; {path} is of kind {found.kind!r}")
+        return found
+
+
+def _sha256(tensors: Mapping[str, Tensor]) -> str:
+    import torch
+
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        t = tensors[name]
+        digest.update(f"{name} {t.dtype} {tuple(t.shape)}".encode())
+        digest.update(t.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

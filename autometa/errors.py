@@ -7,6 +7,7 @@ AutometaError
 ├── SpaceError          a search space, or a config that does not fit it      (also a ValueError)
 ├── RunError            a run folder that cannot be read, resumed or written  (also a RuntimeError)
 ├── ModelError          a saved model that is damaged, foreign or not safe to load (also a RuntimeError)
+├── TrainingError       a meta-training that cannot go on                     (also a RuntimeError)
 └── MissingExtraError   an optional package is needed and absent              (also an ImportError)
 ```
 
@@ -37,6 +38,10 @@ class RunError(AutometaError, RuntimeError):
 
 class ModelError(AutometaError, RuntimeError):
     """A saved model that is damaged, foreign or not safe to load."""
+
+
+class TrainingError(AutometaError, RuntimeError):
+    """A meta-training that cannot go on."""
 
 
 class MissingExtraError(AutometaError, ImportError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +12,30 @@ import pandas as pd
 def with_interval(values: np.ndarray, *, digits: int = 3) -> str:
     """Mean of values (seeds, tasks) and the half-width of its 95 % interval.
 
-    Tasks are resampled within seeds and seeds among themselves (1,000 times), so both sources of chance are in it.
+    All seeds were judged on the same tasks. Seeds and tasks are resampled (1,000 times), so both chances are in it.
     """
     generator = np.random.default_rng(0)
     seeds, tasks = values.shape
     means = []
     for _ in range(1_000):
         some = values[generator.integers(seeds, size=seeds)]
-        means.append(np.take_along_axis(some, generator.integers(tasks, size=some.shape), axis=1).mean())
+        means.append(some[:, generator.integers(tasks, size=tasks)].mean())
     low, high = np.quantile(means, [0.025, 0.975])
     return f"{values.mean():.{digits}f} ± {(high - low) / 2:.{digits}f}"
+
+
+def once(path: Path, made_by: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """What ``make`` returned when it was made by the same settings before, from a file; else it is made and kept."""
+    if path.exists():
+        with np.load(path) as kept:
+            if str(kept["made_by"]) == made_by:
+                return np.asarray(kept["found"])
+    found = make()
+    beside = path.with_name(path.name + ".tmp")
+    with beside.open("wb") as handle:
+        np.savez(handle, found=found, made_by=np.array(made_by))
+    beside.replace(path)
+    return found
 
 
 def as_markdown(rows: Sequence[Mapping[str, object]]) -> str:

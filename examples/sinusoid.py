@@ -19,7 +19,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import torch
-from results import report, with_interval
+from results import once, report, with_interval
 from torch import Tensor
 
 from autometa.adaptation import (
@@ -41,7 +41,14 @@ WIDTH = 40
 BATCH = 25  # tasks of an outer step
 QUERY = 100  # points that a held-out task is judged by
 SHOWN = (0, 1, 5, 10)  # steps of the table
-RATES = (0.001, 0.003, 0.01, 0.02, 0.05, 0.1)  # among which those without a learned one choose, on validation tasks
+RATES = (
+    0.001,
+    0.003,
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+)  # among which starts that were not meant to adapt choose, on validation tasks
 CONTEXT = 4  # numbers that CAVIA adapts
 
 
@@ -138,36 +145,45 @@ def at_test(inner: UpdateRule, *, rate: float | None = None) -> UpdateRule:
 
 def evaluate(name: str, shots: int, seed: int, given: argparse.Namespace) -> np.ndarray:
     """Errors of one training on the held-out tasks, (tasks, steps that are shown)."""
-    known = given.out / f"{name.replace(' ', '_')}-{shots}-{seed}.npy"
-    if known.exists():
-        return np.load(known)
     one = ALGORITHMS[name]
-    validation = held_out(200, 1, shots, one.inputs)
     usual = {"steps": min(one.steps, given.steps), "rate": 0.003, "cosine": True, "validate_every": 1_000, "seed": seed}
-    settings = Settings(**(usual | dict(one.outer or {})))
-    begin = learner(start(one.inputs, seed), one.inner)
-    trained = begin if not settings.steps else train(one, begin, shots, settings, validation, known)
+    settings = Settings(**(usual | dict(one.outer or {}))) if one.steps else None
+    path = given.out / f"{name.replace(' ', '_')}-{shots}-{seed}.npz"
+    return once(
+        path,
+        f"{one.inner} {settings} {given.tasks} tasks",
+        lambda: judge(one, shots, seed, settings, path, given.tasks),
+    )
+
+
+def judge(one: Algorithm, shots: int, seed: int, settings: Settings | None, path: Path, tasks: int) -> np.ndarray:
+    """Train, and measure on held-out tasks."""
+    validation = held_out(200, 1, shots, one.inputs)
+    trained = learner(start(one.inputs, seed), one.inner)
+    if settings is not None:
+        trained = train(one, trained, shots, settings, validation, path.with_suffix(".safetensors"))
     inner = at_test(one.inner)
     if one.tunes_rate:
         rates = [at_test(InnerLoop(), rate=rate) for rate in RATES]
         inner = min(rates, key=lambda i: float(query_losses(squared_error, i, trained, validation)[:, -1].mean()))
     elif one.inputs == "task":
         inner = InnerLoop(steps=0)  # it knows all there is to know
-    losses = query_losses(squared_error, inner, trained, held_out(given.tasks, 2, shots, one.inputs))
-    found = losses[:, [min(s, losses.shape[1] - 1) for s in SHOWN]].numpy()
-    np.save(known, found)
-    return found
+    losses = query_losses(squared_error, inner, trained, held_out(tasks, 2, shots, one.inputs))
+    return losses[:, [min(s, losses.shape[1] - 1) for s in SHOWN]].numpy()
 
 
-def train(one: Algorithm, begin: Learner, shots: int, settings: Settings, validation: Tasks, known: Path) -> Learner:
+def train(
+    one: Algorithm, begin: Learner, shots: int, settings: Settings, validation: Tasks, checkpoint: Path
+) -> Learner:
     """Train one row of the table, or what is left of it."""
     trainer = MetaTrainer(
         partial(one.gradient, squared_error, one.inner),
         partial(draw, shots=shots, query=shots, inputs=one.inputs),
         lambda now: float(query_losses(squared_error, one.inner, now, validation)[:, -1].mean()),
         settings,
-        checkpoint=known.with_suffix(".safetensors"),
-        watch=lambda progress: print(f"{known.stem}: {progress}", flush=True),
+        about=str(one.inner),
+        checkpoint=checkpoint,
+        watch=lambda progress: print(f"{checkpoint.stem}: {progress}", flush=True),
     )
     return trainer.train(begin)
 

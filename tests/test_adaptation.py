@@ -13,7 +13,9 @@ from autometa.adaptation import (
     LSTMRule,
     Tasks,
     adapt,
+    batch_norm,
     in_bfloat16,
+    layer_norm,
     learner,
     masked_mean,
     meta_gradient,
@@ -21,7 +23,7 @@ from autometa.adaptation import (
     query_losses,
     reptile_gradient,
 )
-from autometa.adaptation.lstm_rule import P, lstm_cell, preprocess
+from autometa.adaptation.lstm_rule import SCALE, lstm_cell, preprocess
 from autometa.errors import InputError
 
 RATE = 0.1
@@ -258,7 +260,7 @@ def test_nothing_that_is_passed_in_is_changed(name):
     gradient = reptile_gradient if name == "reptile" else meta_gradient
     gradient(network, inner, begin, tasks)
     query_losses(network, inner, begin, tasks)
-    adapt(network, begin.params, [x[0] for x in tasks.support], inner)
+    adapt(network, begin.params, [x[0] for x in tasks.support], inner, rule=begin.rule)
     for now, before in zip(*(torch.utils._pytree.tree_leaves(x) for x in ((tasks, begin), copies)), strict=True):
         assert torch.equal(now, before)
         assert now.grad is None
@@ -338,6 +340,111 @@ def test_losses_of_several_steps_are_weighted():
     assert float(value) == pytest.approx(float((losses @ torch.tensor([0.5, 0.0, 2.0], **DOUBLE)).mean()), rel=1e-6)
 
 
+@pytest.mark.parametrize("second_order", [True, False])
+def test_the_rate_of_each_step_in_closed_form(second_order):
+    tasks, start, rates = quadratics(tasks=1), a_start(), [0.05, 0.3, 0.1]
+    inner = InnerLoop(steps=3, rates="per layer and step", second_order=second_order)
+    rule = {"w": torch.tensor(rates, **DOUBLE)[:, None]}
+    (a, c), (b, d) = ([x[0] for x in part] for part in tasks)
+    path = [start["w"]]
+    for rate in rates:
+        path.append(path[-1] - rate * a @ (path[-1] - c))
+    value, found = meta_gradient(quadratic, inner, Learner(start, rule), tasks)
+    assert float(value) == pytest.approx(float(quadratic({"w": path[3]}, (b, d))), rel=1e-6)
+    up = b @ (path[3] - d)  # gradient of the query loss, carried back step by step
+    for step in (2, 1, 0):
+        assert float(found.rule["w"][step]) == pytest.approx(float(-(a @ (path[step] - c)) @ up), rel=1e-9)
+        up = up - rates[step] * a @ up if second_order else up
+    assert relative_error(found.params["w"], up) < 1e-12
+    longer = adapt(quadratic, start, (a, c), InnerLoop(steps=4, rates="per layer and step"), rule=rule)["w"]
+    assert relative_error(longer, path[3] - rates[2] * a @ (path[3] - c)) < 1e-12  # the last rate goes on
+
+
+def test_adapting_uses_the_learned_rule():
+    start, rule = a_start(), {"w": torch.full((1, D), 0.4, **DOUBLE)}
+    (a, c), _ = ([x[0] for x in part] for part in quadratics(tasks=1))
+    found = adapt(quadratic, start, (a, c), InnerLoop(rates="per parameter", rate=RATE), rule=rule)["w"]
+    assert relative_error(found, start["w"] - 0.4 * a @ (start["w"] - c)) < 1e-12
+
+
+def test_learned_rates_begin_at_the_rate():
+    start = network_params()
+    for rates in ("one", "per layer and step", "per parameter"):
+        first = InnerLoop(steps=2, rate=0.3, rates=rates).initial(start)
+        assert all(bool((r == 0.3).all()) for r in first.values())
+
+
+def test_parts_of_a_name_end_at_its_dots():
+    params = {name: torch.ones(1) for name in ("layer.1.w", "layer.10.w", "layer", "player.1.w")}
+    for adapts, moves in ((("layer.1",), ["layer.1.w"]), (("layer",), ["layer.1.w", "layer.10.w", "layer"])):
+        assert list(InnerLoop(adapts=adapts, rates="per parameter").initial(params)) == moves
+
+
+def test_a_module_is_called_with_parameters_of_its_own():
+    net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1)).double()
+
+    def of_module(params, data):
+        return ((torch.func.functional_call(net, dict(params), (data[0],))[:, 0] - data[1]) ** 2).mean()
+
+    start = {name: p.detach() for name, p in net.named_parameters()}
+    assert_gradient_is_right(of_module, start)
+    assert all(p.grad is None for p in net.parameters())
+
+
+@pytest.mark.parametrize("norm", [batch_norm, layer_norm])
+def test_what_is_normalised_has_the_right_meta_gradient(norm):
+    """PyTorch's own functions with scale and shift do not, under vmap."""
+
+    def normalised(params, data):
+        x = norm(data[0] @ params["w"], params["scale"], params["shift"])
+        return (((x * torch.tensor([1.0, 2.0, 4.0], **DOUBLE)).sum(dim=1) - data[1]) ** 2).mean()
+
+    g = torch.Generator().manual_seed(0)
+    start = {"w": torch.randn(2, 3, generator=g, **DOUBLE), "scale": torch.ones(3, **DOUBLE)}
+    assert_gradient_is_right(normalised, start | {"shift": torch.zeros(3, **DOUBLE)})
+
+
+def test_normalisation_is_pytorchs():
+    g = torch.Generator().manual_seed(0)
+    x, scale, shift = torch.randn(5, 3, 2, generator=g), torch.rand(3, generator=g), torch.rand(3, generator=g)
+    wanted = torch.nn.functional.batch_norm(x, None, None, scale, shift, training=True)
+    assert torch.allclose(batch_norm(x, scale, shift), wanted, atol=1e-6)
+    scale, shift = torch.rand(3, 2, generator=g), torch.rand(3, 2, generator=g)
+    wanted = torch.nn.functional.layer_norm(x, (3, 2), scale, shift)
+    assert torch.allclose(layer_norm(x, scale, shift), wanted, atol=1e-6)
+
+
+def assert_gradient_is_right(loss, start):
+    """The meta-gradient of all parameters after two steps, against finite differences."""
+    inner, tasks = InnerLoop(steps=2, rate=0.03), regressions()
+    _, found = meta_gradient(loss, inner, learner(start, inner), tasks)
+    one = [Tasks(*torch.utils._pytree.tree_map(lambda x, at=t: x[at], tasks)) for t in range(T)]
+    wanted = differences(
+        lambda params: torch.stack([outer_loss(loss, inner, Learner(params, {}), task) for task in one]).mean(), start
+    )
+    for name in start:
+        assert relative_error(found.params[name], wanted[name]) < 1e-6
+
+
+def test_gradients_are_found_where_none_are_kept():
+    tasks, inner = regressions(), InnerLoop(steps=2, rate=RATE)
+    with torch.no_grad():
+        _, found = meta_gradient(network, inner, Learner(network_params(), {}), tasks)
+    _, wanted = meta_gradient(network, inner, Learner(network_params(), {}), tasks)
+    assert all(torch.equal(found.params[n], wanted.params[n]) for n in wanted.params)
+
+
+@pytest.mark.parametrize("chunk", [2, None])
+def test_losses_and_reptile_in_chunks_are_the_same(chunk):
+    tasks, inner, begin = regressions(), InnerLoop(steps=2, rate=RATE), Learner(network_params(), {})
+    whole = query_losses(network, inner, begin, tasks)
+    assert torch.allclose(query_losses(network, inner, begin, tasks, chunk=chunk), whole, rtol=1e-12)
+    value, way = reptile_gradient(network, inner, begin, tasks, chunk=chunk)
+    assert float(value) == pytest.approx(float(whole[:, -1].mean()), rel=1e-12)  # where the tasks end, not begin
+    other = reptile_gradient(network, inner, begin, tasks)[1].params
+    assert all(torch.allclose(way.params[n], other[n], rtol=1e-12) for n in other)
+
+
 def test_rates_have_the_shapes_that_their_names_say():
     start = network_params()
     shapes = {
@@ -354,9 +461,11 @@ def test_dropout_differs_from_task_to_task():
     def noisy(params, data):
         return (torch.nn.functional.dropout(params["w"], 0.5) * data).sum()
 
-    tasks = Tasks(torch.ones(64, 1), torch.ones(64, 1))
-    losses = query_losses(noisy, InnerLoop(steps=0), Learner({"w": torch.ones(1)}, {}), tasks)
+    tasks, begin = Tasks(torch.ones(64, 1), torch.ones(64, 1)), Learner({"w": torch.ones(1)}, {})
+    losses = query_losses(noisy, InnerLoop(steps=0), begin, tasks)
     assert set(losses.flatten().tolist()) == {0.0, 2.0}
+    for gradient in (meta_gradient, reptile_gradient):
+        assert 0.5 < float(gradient(noisy, InnerLoop(steps=0), begin, tasks)[0]) < 1.5
 
 
 def test_batch_statistics_are_of_each_task():
@@ -378,7 +487,7 @@ def test_bfloat16_is_near_and_gives_float32():
     start = {name: p.float() for name, p in network_params().items()}
     inner = InnerLoop(steps=2, rate=RATE)
     exact, gradient = meta_gradient(network, inner, Learner(start, {}), tasks)
-    value, found = meta_gradient(in_bfloat16(network, "cpu"), inner, Learner(start, {}), tasks)
+    value, found = meta_gradient(in_bfloat16(network), inner, Learner(start, {}), tasks)
     assert float(value) == pytest.approx(float(exact), rel=0.05)
     assert float(value) != float(exact)
     for name in start:
@@ -392,6 +501,19 @@ def test_bfloat16_is_near_and_gives_float32():
         (lambda: InnerLoop(steps=-1), "steps is 0 or more"),
         (lambda: InnerLoop(rate=0.0), "rate is above 0"),
         (lambda: InnerLoop(steps=2, weights=(1.0,)), "one for each of 2 steps"),
+        (lambda: InnerLoop(weights=(0.0, 0.0)), "not all 0"),
+        (lambda: InnerLoop(rates="per-parameter"), "rates is one of"),
+        (lambda: LSTMRule(forget=0.0), "between 0 and 1"),
+        (lambda: LSTMRule(weights=(1.0,)), "one for each of 5 steps"),
+        (lambda: learner({"count": torch.tensor(3)}, InnerLoop()), "track_running_stats=False"),
+        (lambda: adapt(network, network_params(), regressions().support, LSTMRule()), "learns its rule"),
+        (lambda: masked_mean(torch.ones(3, 2), torch.ones(3, 1)), "each loss has its mask"),
+        (lambda: meta_gradient(network, InnerLoop(), Learner(network_params(), {}), regressions(), chunk=0), "chunk=0"),
+        (
+            lambda: reptile_gradient(network, InnerLoop(), Learner(network_params(), {}), of(regressions(), 0, 0)),
+            "least",
+        ),
+        (lambda: reptile_gradient(network, InnerLoop(), Learner(network_params(), {}), unequal()), "number of tasks"),
         (lambda: InnerLoop(adapts=("tail",)).initial(network_params()), "tail"),
         (
             lambda: meta_gradient(network, InnerLoop(), Learner(network_params(), {}), of(regressions(), 0, 0)),
@@ -452,12 +574,12 @@ def test_a_step_of_the_lstm_meta_learner_by_hand():
 
 def one_by_hand(x):
     """The preprocessing as the paper writes it."""
-    if abs(x) >= math.exp(-P):
-        return math.log(abs(x)) / P, math.copysign(1.0, x)
-    return -1.0, math.exp(P) * x
+    if abs(x) >= math.exp(-SCALE):
+        return math.log(abs(x)) / SCALE, math.copysign(1.0, x)
+    return -1.0, math.exp(SCALE) * x
 
 
-@pytest.mark.parametrize("x", [0.0, 1e-9, -1e-9, 3e-4, -2.0, 1e6, math.exp(-P)])
+@pytest.mark.parametrize("x", [0.0, 1e-9, -1e-9, 3e-4, -2.0, 1e6, math.exp(-SCALE)])
 def test_gradients_of_any_size_can_be_read(x):
     found = preprocess(torch.tensor([[x]], **DOUBLE))[0]
     assert found.tolist() == pytest.approx(one_by_hand(x))
@@ -467,7 +589,7 @@ def test_gradients_of_any_size_can_be_read(x):
 def test_the_lstm_begins_as_nearly_plain_gradient_descent():
     start, rule = a_start(), LSTMRule(steps=1, rate=RATE)
     (a, c), _ = ([x[0] for x in part] for part in quadratics(tasks=1))
-    found = adapt(quadratic, start, (a, c), rule)["w"] - start["w"]
+    found = adapt(quadratic, start, (a, c), rule, rule=rule.initial(start))["w"] - start["w"]
     assert relative_error(found, -RATE * a @ (start["w"] - c)) < 0.1
 
 
@@ -475,12 +597,14 @@ def test_the_lstms_gradient_leaves_out_what_it_reads():
     """Finite differences, with gradients and losses held where they were, as the paper has it."""
     tasks, rule = regressions(tasks=1), LSTMRule(steps=2, hidden=3, rate=RATE)
     begin = learner(network_params(), rule)
+    for gate in ("stay", "move"):
+        begin.rule[gate].mul_(100)  # so that it matters what they read
     _, found = meta_gradient(network, rule, begin, tasks)
     support, query = ([x[0] for x in part] for part in tasks)
     read = [grad(network)(p, support) for p in rule.trajectory(network, begin.params, support, begin.rule)]
     values = [network(p, support) for p in rule.trajectory(network, begin.params, support, begin.rule)]
 
-    def value(weights):
+    def value(params, weights):
         calls = iter(range(rule.steps))
 
         def held(params, _):
@@ -488,9 +612,12 @@ def test_the_lstms_gradient_leaves_out_what_it_reads():
             moved = {n: p - p.detach() for n, p in params.items()}  # nothing, with a gradient
             return values[at] + sum((read[at][n] * x).sum() for n, x in moved.items())
 
-        *_, last = rule.trajectory(held, begin.params, support, weights)
+        *_, last = rule.trajectory(held, params, support, weights)
         return network(last, query)
 
-    wanted = differences(value, begin.rule, width=1e-3)
+    wanted = differences(lambda weights: value(begin.params, weights), begin.rule, width=1e-5)
     for name in begin.rule:
-        assert relative_error(found.rule[name], wanted[name]) < 1e-4
+        assert relative_error(found.rule[name], wanted[name]) < 1e-5
+    wanted = differences(lambda params: value(params, begin.rule), begin.params, width=1e-5)
+    for name in begin.params:
+        assert relative_error(found.params[name], wanted[name]) < 1e-6

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "examples"))
 
 import sinusoid  # noqa: E402 (found only now)
-from results import as_markdown, with_interval  # noqa: E402
+from results import as_markdown, once, with_interval  # noqa: E402
 
 
 def run(*arguments, **more):
@@ -44,6 +45,17 @@ def test_every_algorithm_takes_a_step_and_is_judged():
         assert losses.shape == (sinusoid.BATCH, 11), name
 
 
+def test_what_was_made_by_the_same_settings_is_not_made_again(tmp_path):
+    path, calls = tmp_path / "one.npz", []
+
+    def make():
+        calls.append(1)
+        return np.full(3, len(calls))
+
+    assert once(path, "a", make).tolist() == once(path, "a", make).tolist() == [1, 1, 1]
+    assert once(path, "b", make).tolist() == once(path, "b", make).tolist() == [2, 2, 2]
+
+
 def test_validation_and_held_out_tasks_are_others():
     validation, test = (sinusoid.held_out(50, seed, 5, "") for seed in (1, 2))
     assert not torch.equal(validation.support[1], test.support[1])
@@ -51,10 +63,12 @@ def test_validation_and_held_out_tasks_are_others():
 
 def test_an_interval_covers_tasks_and_seeds():
     generator = torch.Generator().manual_seed(0)
-    alike = torch.randn(3, 400, generator=generator).numpy()
+    alike = torch.randn(400, generator=generator).expand(3, -1).numpy()
     apart = alike + torch.tensor([[-1.0], [0.0], [1.0]]).numpy()
     width = float(with_interval(alike).split("± ")[1])
-    assert 1 < width / (1.96 / 1200**0.5) < 2  # chance between seeds is counted as well, real or not
+    assert width == pytest.approx(
+        1.96 / 400**0.5, rel=0.1
+    )  # three seeds on the same tasks are no three times the tasks
     assert float(with_interval(apart).split("± ")[1]) > 5 * width
     assert as_markdown([{"a": "x", "b": "1"}]) == "| a | b |\n| --- | ---: |\n| x | 1 |\n"
 
@@ -70,6 +84,9 @@ def test_a_small_training_adapts_and_pretraining_does_not(tmp_path):
     errors = {name: [float(cell.split(" ± ")[0]) for cell in cells[1:]] for name, cells in rows.items()}
     assert errors["| MAML"][3] < 0.5 * errors["| MAML"][0]
     assert errors["| MAML"][3] < 0.5 * errors["| pretraining"][3]
+    fewer = run(*[a if a != "200" else "100" for a in arguments])
+    assert "100 held-out tasks" in fewer.stdout
+    assert fewer.stdout.splitlines()[-3] != done.stdout.splitlines()[-3]
     again = run(*arguments)
     assert "step 3,000" not in again.stdout  # nothing is trained twice
     assert again.stdout.splitlines()[-4:] == done.stdout.splitlines()[-4:]

@@ -3,9 +3,11 @@
 Nothing here knows of datasets, search spaces or searches. A model is a loss: a function of parameters and data.
 """
 
-from autometa.adaptation.inner_loop import InnerLoop, Loss, Params, UpdateRule, adapt
+from autometa.adaptation.inner_loop import InnerLoop, Loss, Params, Rates, UpdateRule, adapt
 from autometa.adaptation.lstm_rule import LSTMRule
+from autometa.adaptation.normalisation import batch_norm, layer_norm
 from autometa.adaptation.outer_loss import (
+    Gradient,
     Learner,
     Tasks,
     in_bfloat16,
@@ -19,6 +21,7 @@ from autometa.adaptation.reptile import reptile_gradient
 from autometa.adaptation.trainer import MetaTrainer, Progress, Settings
 
 __all__ = [
+    "Gradient",
     "InnerLoop",
     "LSTMRule",
     "Learner",
@@ -26,11 +29,14 @@ __all__ = [
     "MetaTrainer",
     "Params",
     "Progress",
+    "Rates",
     "Settings",
     "Tasks",
     "UpdateRule",
     "adapt",
+    "batch_norm",
     "in_bfloat16",
+    "layer_norm",
     "learner",
     "masked_mean",
     "meta_gradient",

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
-import torch
 from torch import Tensor
 from torch.func import grad
 from torch.utils._pytree import tree_map
@@ -58,7 +57,7 @@ class InnerLoop:
         rate: the learning rate, or where each of the learned ones begins.
         rates: which rates are learned: none, one for all, one for each tensor and step, or one for each number.
         second_order: whether the outer gradient goes through the inner gradients.
-        adapts: beginnings of the names of the parameters that move; None for all.
+        adapts: parameters that move, each by its name or by what stands before a dot in it; None for all.
         weights: of the query losses before the first step and after each one, (S + 1,); None for the last alone.
         batches: whether the support set has an axis of S in front, a batch for each step (Reptile's inner loop).
     """
@@ -74,10 +73,9 @@ class InnerLoop:
     def __post_init__(self) -> None:
         if self.steps < 0 or not self.rate > 0:
             raise InputError(f"steps is 0 or more and rate is above 0; got steps={self.steps}, rate={self.rate}")
-        if self.weights is not None and len(self.weights) != self.steps + 1:
-            raise InputError(
-                f"weights are one for the start and one for each of {self.steps} steps; got {len(self.weights)}"
-            )
+        if self.rates not in get_args(Rates):
+            raise InputError(f"rates is one of {', '.join(get_args(Rates))}; got {self.rates!r}")
+        check_weights(self.weights, self.steps)
 
     def initial(self, params: Params) -> Params:
         """Learned rates by parameter, each (1 or S, ...) with the rest as in the parameter or 1; {} for a fixed rate.
@@ -90,8 +88,7 @@ class InnerLoop:
             case "fixed":
                 return {}
             case "one":
-                some = next(iter(moving.values()))
-                return {"": torch.full((1,), self.rate, dtype=some.dtype, device=some.device)}
+                return {"": next(iter(moving.values())).new_full((1,), self.rate)}
             case "per layer and step":
                 return {n: p.new_full((self.steps, *(1 for _ in p.shape)), self.rate) for n, p in moving.items()}
             case "per parameter":
@@ -112,9 +109,9 @@ class InnerLoop:
     def _moving(self, params: Params) -> Params:
         if self.adapts is None:
             return params
-        moving = {name: p for name, p in params.items() if name.startswith(self.adapts)}
+        moving = {n: p for n, p in params.items() if any(n == a or n.startswith(f"{a}.") for a in self.adapts)}
         if not moving:
-            raise InputError(f"some parameter's name begins with {self.adapts}; there are {', '.join(params)}")
+            raise InputError(f"adapts names parameters; none of {', '.join(params)} is one of {self.adapts}")
         return moving
 
     def _rate(self, rule: Params, name: str, step: int) -> Tensor | float:
@@ -122,6 +119,12 @@ class InnerLoop:
             return self.rate
         rates = rule["" if self.rates == "one" else name]
         return rates[min(step, len(rates) - 1)]
+
+
+def check_weights(weights: tuple[float, ...] | None, steps: int) -> None:
+    """Raise an InputError where the weights of query losses are not one for the start and one for each step."""
+    if weights is not None and (len(weights) != steps + 1 or not any(weights)):
+        raise InputError(f"weights are one for the start and one for each of {steps} steps, not all 0; got {weights}")
 
 
 def adapt(loss: Loss, params: Params, support: Any, inner: UpdateRule, *, rule: Params | None = None) -> Params:
@@ -132,7 +135,12 @@ def adapt(loss: Loss, params: Params, support: Any, inner: UpdateRule, *, rule: 
         params: where to begin; left as they are.
         support: the task's data.
         inner: how to move.
-        rule: what ``inner`` has learned; None for what it begins with.
+        rule: what ``inner`` has learned, where it learns anything.
+
+    Raises:
+        InputError: a rule that learns is asked for without what it has learned.
     """
-    *_, adapted = inner.trajectory(loss, params, support, inner.initial(params) if rule is None else rule)
+    if rule is None and inner.initial(params):
+        raise InputError(f"{inner} learns its rule: pass what it has learned, or initial(params) to begin, as rule")
+    *_, adapted = inner.trajectory(loss, params, support, rule or {})
     return adapted

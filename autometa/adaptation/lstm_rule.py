@@ -1,7 +1,8 @@
 """The LSTM meta-learner: an LSTM that reads gradients and losses, and whose cell state is the learner's parameters.
 
 Ravi and Larochelle 2017, "Optimization as a Model for Few-Shot Learning". Each of P numbers of the parameters is a
-coordinate; all share one set of weights. With hidden size H:
+coordinate; all share one set of weights. The gates see gradient and loss through the plain LSTM below them, as in the
+authors' code. With hidden size H:
 
     (h, s)  = LSTM(preprocessed gradient and loss; h, s)            a plain LSTM, state (P, H)
     f       = sigmoid(W_f [h, theta, f] + b_f)                      how much of theta stays, (P, 1)
@@ -20,10 +21,11 @@ import torch
 from torch import Tensor
 from torch.func import grad_and_value
 
-from autometa.adaptation.inner_loop import Loss, Params
+from autometa.adaptation.inner_loop import Loss, Params, check_weights
+from autometa.errors import InputError
 
 INPUTS = 4  # two numbers each for the gradient and the loss
-P = 10.0  # the preprocessing's: what is smaller than exp(-P) is scaled rather than measured in logarithms
+SCALE = 10.0  # the paper's p: what is smaller than exp(-p) is scaled rather than measured in logarithms
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,14 @@ class LSTMRule:
     forget: float = 1e-4
     seed: int = 0
     weights: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.hidden) < 1 or not (0 < self.rate < 1 and 0 < self.forget < 1):
+            raise InputError(
+                f"steps and hidden are 1 or more, rate and forget between 0 and 1; got steps={self.steps}, "
+                f"hidden={self.hidden}, rate={self.rate}, forget={self.forget}"
+            )
+        check_weights(self.weights, self.steps)
 
     def initial(self, params: Params) -> Params:
         """The LSTM's weights: gates nearly a plain gradient step."""
@@ -84,9 +94,9 @@ class LSTMRule:
 
 def preprocess(x: Tensor) -> Tensor:
     """Logarithm and sign of numbers (P, 1) that gradients of any size can be read by, (P, 2); the paper's appendix."""
-    large = x.abs() >= math.exp(-P)
-    size = torch.where(large, x.abs().clamp(min=math.exp(-P)).log() / P, -1.0)
-    sign = torch.where(large, x.sign(), math.exp(P) * x)
+    large = x.abs() >= math.exp(-SCALE)
+    size = torch.where(large, x.abs().clamp(min=math.exp(-SCALE)).log() / SCALE, -1.0)
+    sign = torch.where(large, x.sign(), math.exp(SCALE) * x)
     return torch.cat([size, sign], dim=1)
 
 

@@ -6,7 +6,7 @@ what the mask says (:func:`masked_mean`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -43,16 +43,31 @@ Gradient = Callable[[Learner, Tasks], tuple[Tensor, Learner]]
 
 
 def learner(params: Params, inner: UpdateRule) -> Learner:
-    """A learner that has learned nothing yet."""
+    """A learner that has learned nothing yet.
+
+    Raises:
+        InputError: something is no parameter that a gradient could move.
+    """
+    for name, p in params.items():
+        if not p.is_floating_point():
+            raise InputError(
+                f"parameters are floating-point numbers; {name!r} is {p.dtype}. Leave buffers out: normalise by batch "
+                "statistics (track_running_stats=False) or by layer"
+            )
     return Learner(params, inner.initial(params))
 
 
 def masked_mean(losses: Tensor, mask: Tensor) -> Tensor:
-    """Mean of the losses that count: both (n,), the mask 1 or 0. 0 where nothing counts.
+    """Mean of the losses that count: both of one shape, the mask 1 or 0. 0 where nothing counts.
 
     What is masked must be finite, because its gradient is multiplied by 0. Pad with zeros.
+
+    Raises:
+        InputError: the shapes differ.
     """
-    return torch.where(mask > 0, losses, 0.0).sum() / mask.sum().clamp(min=1.0)
+    if losses.shape != mask.shape:
+        raise InputError(f"each loss has its mask; got shapes {tuple(losses.shape)} and {tuple(mask.shape)}")
+    return torch.where(mask > 0, losses, 0.0).sum() / mask.to(losses).sum().clamp(min=1.0)
 
 
 def outer_loss(loss: Loss, inner: UpdateRule, learner: Learner, task: Tasks) -> Tensor:
@@ -78,13 +93,12 @@ def meta_gradient(
         chunk: tasks at a time, None for all. Memory grows with it and with the inner steps; the result is the same.
 
     Raises:
-        InputError: there is no task, or tensors of the batch differ in T.
+        InputError: there is no task, tensors of the batch differ in T, or a chunk would be empty.
     """
     count = _count(tasks)
     tensors, form = tree_flatten(learner)
     total, sums = torch.zeros(()), [torch.zeros_like(t) for t in tensors]
-    for first in range(0, count, chunk or count):
-        some = tree_map(lambda x, at=first: x[at : at + (chunk or count)], tasks)
+    for some in chunks(tasks, chunk):
         # Outside vmap plain autograd does the same as torch.func.grad, with a third less time spent on bookkeeping.
         with torch.enable_grad():
             leaves = [t.detach().requires_grad_() for t in tensors]
@@ -95,26 +109,39 @@ def meta_gradient(
     return total, tree_unflatten(sums, form)
 
 
-def query_losses(loss: Loss, inner: UpdateRule, learner: Learner, tasks: Tasks) -> Tensor:
-    """Query loss of each task before the first step and after each one, (T, S + 1)."""
+@torch.no_grad()
+def query_losses(loss: Loss, inner: UpdateRule, learner: Learner, tasks: Tasks, *, chunk: int | None = None) -> Tensor:
+    """Query loss of each task before the first step and after each one, (T, S + 1); arguments as above."""
 
     def of_one(task: Tasks) -> Tensor:
         steps = inner.trajectory(loss, learner.params, task.support, learner.rule)
         return torch.stack([loss(params, task.query) for params in steps])
 
-    with torch.no_grad():
-        return vmap(of_one, randomness="different")(tasks)
+    return torch.cat([vmap(of_one, randomness="different")(some) for some in chunks(tasks, chunk)])
 
 
-def in_bfloat16(loss: Loss, device: str) -> Loss:
-    """The same loss with its matrix products in bfloat16; parameters, steps and the loss itself stay float32."""
+def in_bfloat16(loss: Loss) -> Loss:
+    """The same loss under autocast: matrix products in bfloat16, and what follows them unless the loss casts it.
+
+    Parameters, inner steps and gradients stay as they are; the loss comes out in float32.
+    """
 
     def mixed(params: Mapping[str, Tensor], data: Any) -> Tensor:
-        with torch.autocast(device, dtype=torch.bfloat16):
+        with torch.autocast(next(iter(params.values())).device.type, dtype=torch.bfloat16):
             value = loss(params, data)
         return value.float()
 
     return mixed
+
+
+def chunks(tasks: Tasks, chunk: int | None) -> Iterator[Tasks]:
+    """The tasks, so many at a time."""
+    count = _count(tasks)
+    size = count if chunk is None else chunk
+    if size < 1:
+        raise InputError(f"a chunk has at least one task; got chunk={chunk}")
+    for first in range(0, count, size):
+        yield tree_map(lambda x, at=first: x[at : at + size], tasks)
 
 
 def _count(tasks: Tasks) -> int:

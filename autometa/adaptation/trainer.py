@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,9 +15,10 @@ from torch import Tensor
 
 from autometa.adaptation.outer_loss import Gradient, Learner, Tasks
 from autometa.checkpoint import Checkpoint
-from autometa.errors import ModelError
+from autometa.errors import InputError, ModelError, TrainingError
 
 KIND = "meta-training"
+MOMENTS: dict[str, set[str]] = {"adam": {"step", "exp_avg", "exp_avg_sq"}, "sgd": set()}  # of each tensor
 MOST_SKIPPED = 20  # steps in a row whose gradient is not finite
 
 
@@ -31,9 +31,9 @@ class Settings:
         rate: its learning rate, falling to 0 along a half cosine where ``cosine``.
         optimiser: "adam" or "sgd" (for Reptile: the share of the way to go).
         clip: largest norm of an outer gradient, None for no limit.
-        validate_every: steps between two validations.
+        validate_every: steps between two validations; the last step is validated in any case.
         patience: validations without a better one that end the training; None for never.
-        seed: of the tasks that are drawn.
+        seed: of the tasks that are drawn, and of whatever else is random in a step.
     """
 
     steps: int
@@ -44,6 +44,18 @@ class Settings:
     validate_every: int = 500
     patience: int | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.optimiser not in ("adam", "sgd"):
+            raise InputError(f"the optimiser is adam or sgd; got {self.optimiser!r}")
+        if min(self.steps, self.validate_every) < 1:
+            raise InputError(
+                f"steps and validate_every are 1 or more; got steps={self.steps}, validate_every={self.validate_every}"
+            )
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate of step 0, 1, ..."""
+        return self.rate * ((1 + math.cos(math.pi * step / self.steps)) / 2 if self.cosine else 1.0)
 
 
 @dataclass(frozen=True)
@@ -76,14 +88,16 @@ class Progress:
 class MetaTrainer:
     """Trains a learner; stopped at any moment and started again, it goes on as if nothing had been.
 
-    The tasks of a step are drawn from the seed and the step's number alone, so a resumed training takes the very steps
+    All that is random in a step comes from the seed and the step's number, so a resumed training takes the very steps
     of an undisturbed one.
 
     Args:
         gradient: of the outer loss, such as :func:`meta_gradient` with its first arguments given.
-        draw: makes the batch of a step.
-        validate: loss on tasks that are never trained on; the learner with the lowest is kept.
+        draw: makes the batch of a step, from a generator on the CPU.
+        validate: loss on tasks that are never trained on. The learner with the lowest is kept, among those after each
+            ``validate_every`` steps.
         settings: of the training.
+        about: what is trained besides, in words; a checkpoint of something else is refused.
         checkpoint: file to resume from and to write at each validation; None to keep nothing.
         watch: is told how it goes.
     """
@@ -95,34 +109,39 @@ class MetaTrainer:
         validate: Callable[[Learner], float],
         settings: Settings,
         *,
+        about: str = "",
         checkpoint: Path | None = None,
         watch: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         self._gradient, self._draw, self._validate = gradient, draw, validate
         self._settings, self._checkpoint, self._watch = settings, checkpoint, watch
+        self._about = about
 
     def train(self, learner: Learner) -> Learner:
         """The best learner by validation, found from this one on. The one passed in is not changed.
 
         Raises:
-            ModelError: the checkpoint is of another training, or gradients stay infinite.
+            ModelError: the checkpoint is of another training, or damaged.
+            TrainingError: gradients stay infinite.
         """
-        state = _State(learner, self._settings)
-        if self._checkpoint is not None and self._checkpoint.exists():
-            state.restore(Checkpoint.load(self._checkpoint, KIND), self._checkpoint)
+        state = _State(learner, self._settings, self._about)
+        if self._checkpoint is not None:
+            self._checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            if self._checkpoint.exists():
+                state.restore(Checkpoint.load(self._checkpoint, KIND), self._checkpoint)
         losses: list[float] = []
-        skipped, began = 0, time.monotonic() - state.seconds
+        began = time.monotonic() - state.seconds
         while not state.over:
-            value, gradient = self._gradient(state.learner, self._draw(_generator(self._settings.seed, state.step)))
-            skipped = 0 if state.update(gradient) else skipped + 1
-            if skipped > MOST_SKIPPED:
-                raise ModelError(
-                    f"the outer gradient was not finite {skipped} times in a row, up to step {state.step}; "
-                    "lower the inner or the outer rate"
-                )
+            with torch.random.fork_rng():
+                seed = _mixed(self._settings.seed, state.step)
+                torch.manual_seed(seed)
+                value, gradient = self._gradient(state.learner, self._draw(torch.Generator().manual_seed(seed)))
             losses.append(float(value))
+            state.update(gradient)
             if state.step % self._settings.validate_every == 0 or state.step == self._settings.steps:
-                state.judge(self._validate(state.learner))
+                with torch.random.fork_rng():
+                    torch.manual_seed(self._settings.seed)
+                    state.judge(float(self._validate(state.learner)))
                 state.seconds = time.monotonic() - began
                 if self._checkpoint is not None:
                     state.to_checkpoint().save(self._checkpoint)
@@ -132,44 +151,60 @@ class MetaTrainer:
 
 
 class _State:
-    """All that a training changes."""
+    """All that a training changes, its tensors by name: "params.NAME" and "rule.NAME"."""
 
-    def __init__(self, learner: Learner, settings: Settings) -> None:
-        self.settings = settings
-        self.learner = _map(lambda t: t.detach().clone(), learner)
-        self.best, self.best_loss, self.validation = _map(torch.clone, self.learner), math.inf, math.nan
-        self.step, self.worse, self.seconds = 0, 0, 0.0
-        leaves = [t for _, t in _named(self.learner)]
+    def __init__(self, learner: Learner, settings: Settings, about: str) -> None:
+        self.settings, self.about = settings, about
+        self.now = {name: t.detach().clone() for name, t in _flat(learner).items()}
+        self._best = {name: t.clone() for name, t in self.now.items()}
+        self.best_loss, self.validation, self.seconds = math.inf, math.nan, 0.0
+        self.step, self.worse, self.skipped = 0, 0, 0
         make = torch.optim.Adam if settings.optimiser == "adam" else torch.optim.SGD
-        self._optimiser = make(leaves, lr=settings.rate)
+        self._optimiser = make(list(self.now.values()), lr=settings.rate)
+
+    @property
+    def learner(self) -> Learner:
+        return _learner(self.now)
+
+    @property
+    def best(self) -> Learner:
+        return _learner(self._best)
 
     @property
     def over(self) -> bool:
         patience = self.settings.patience
         return self.step >= self.settings.steps or (patience is not None and self.worse >= patience)
 
-    def update(self, gradient: Learner) -> bool:
-        """Take a step; False where the gradient is not finite, which leaves everything as it was."""
-        gradients = [g for _, g in _named(gradient)]
-        norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients]))
-        share = self.step / self.settings.steps
+    def update(self, gradient: Learner) -> None:
+        """Take a step; a gradient that is not finite leaves everything as it was."""
+        gradients = {name: g.detach() for name, g in _flat(gradient).items()}
+        norm = math.sqrt(sum(float(torch.linalg.vector_norm(g, dtype=torch.float64)) ** 2 for g in gradients.values()))
+        rate = self.settings.rate_at(self.step)
         self.step += 1
-        if not torch.isfinite(norm):
-            return False
-        if self.settings.clip is not None and norm > self.settings.clip:
-            gradients = [g * (self.settings.clip / norm) for g in gradients]
+        if not math.isfinite(norm):
+            self.skipped += 1
+            if self.skipped > MOST_SKIPPED:
+                raise TrainingError(
+                    f"the outer gradient is finite at least once in {MOST_SKIPPED + 1} steps; it was not in those up "
+                    f"to step {self.step}: lower the inner or the outer rate"
+                )
+            return
+        self.skipped = 0
+        share = 1.0 if self.settings.clip is None else min(1.0, self.settings.clip / max(norm, 1e-300))
         for group in self._optimiser.param_groups:
-            group["lr"] = self.settings.rate * ((1 + math.cos(math.pi * share)) / 2 if self.settings.cosine else 1.0)
-        for (_, leaf), g in zip(_named(self.learner), gradients, strict=True):
-            leaf.grad = g
+            group["lr"] = rate
+        for name, leaf in self.now.items():
+            leaf.grad = share * gradients[name]
         self._optimiser.step()
-        return True
+        for leaf in self.now.values():
+            leaf.grad = None
 
     def judge(self, validation: float) -> None:
         """Keep the learner if it is the best so far."""
         self.validation = validation
         if validation < self.best_loss:
-            self.best, self.best_loss, self.worse = _map(torch.clone, self.learner), validation, 0
+            self._best = {name: t.clone() for name, t in self.now.items()}
+            self.best_loss, self.worse = validation, 0
         else:
             self.worse += 1
 
@@ -178,54 +213,57 @@ class _State:
         return Progress(self.step, self.settings.steps, loss, self.validation, self.best_loss, self.seconds, left)
 
     def to_checkpoint(self) -> Checkpoint:
-        tensors = {f"now.{name}": t for name, t in _named(self.learner)}
-        tensors |= {f"best.{name}": t for name, t in _named(self.best)}
-        for place, moments in self._optimiser.state_dict()["state"].items():
-            tensors |= {f"moment.{place}.{name}": torch.as_tensor(m) for name, m in moments.items()}
-        numbers = {"step": self.step, "worse": self.worse, "seconds": self.seconds}
-        losses = {"best_loss": self.best_loss, "validation": self.validation}
-        return Checkpoint(KIND, tensors, {"training": asdict(self.settings), **numbers, **losses})
+        tensors = {f"now.{name}": t for name, t in self.now.items()}
+        tensors |= {f"best.{name}": t for name, t in self._best.items()}
+        for name, moments in zip(self.now, self._optimiser.state_dict()["state"].values(), strict=False):
+            tensors |= {f"{moment}.{name}": torch.as_tensor(m) for moment, m in moments.items()}
+        return Checkpoint(KIND, tensors, self._numbers() | {"training": self._training()})
 
     def restore(self, found: Checkpoint, path: Path) -> None:
         """Go on from a checkpoint."""
-        wanted, settings = asdict(self.settings), dict(found.settings)
-        if settings["training"] != json.loads(json.dumps(wanted)):
+        if found.settings.get("training") != self._training():
             raise ModelError(
-                f"{path} is of a training with settings {settings['training']}, not {wanted}; "
-                "give the same settings, or another file"
+                f"{path} is of another training: {found.settings.get('training')}, not {self._training()}; "
+                "give what it was begun with, or another file"
             )
-        shapes = {f"now.{name}": t.shape for name, t in _named(self.learner)}
-        if shapes != {name: t.shape for name, t in found.tensors.items() if name.startswith("now.")}:
+        shapes = {f"now.{name}": (t.shape, t.dtype) for name, t in self.now.items()}
+        if shapes != {n: (t.shape, t.dtype) for n, t in found.tensors.items() if n.startswith("now.")}:
             raise ModelError(f"{path} is of a training of other parameters; give another file")
-        with torch.no_grad():
-            for name, t in _named(self.learner):
+        try:
+            for name, t in self.now.items():
                 t.copy_(found.tensors[f"now.{name}"])
-        best = {name: found.tensors[f"best.{name}"].to(t.device) for name, t in _named(self.learner)}
-        self.best = Learner(
-            {name: best[f"params.{name}"] for name in self.learner.params},
-            {name: best[f"rule.{name}"] for name in self.learner.rule},
-        )
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, t in found.tensors.items():
-            if name.startswith("moment."):
-                _, place, moment = name.split(".")
-                moments.setdefault(int(place), {})[moment] = t
-        self._optimiser.load_state_dict(self._optimiser.state_dict() | {"state": moments})
-        self.step, self.worse, self.seconds = settings["step"], settings["worse"], settings["seconds"]
-        self.best_loss, self.validation = settings["best_loss"], settings["validation"]
+                self._best[name].copy_(found.tensors[f"best.{name}"])
+            moments = {
+                place: {kind: found.tensors[f"{kind}.{name}"] for kind in MOMENTS[self.settings.optimiser]}
+                for place, name in enumerate(self.now)
+            }
+            state = {place: some for place, some in moments.items() if some}
+            self._optimiser.load_state_dict(self._optimiser.state_dict() | {"state": state})
+            for number in self._numbers():
+                setattr(self, number, found.settings[number])
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise ModelError(f"{path} is damaged ({error}); remove it to begin anew") from error
+
+    def _training(self) -> dict[str, object]:
+        return asdict(self.settings) | {"about": self.about}
+
+    def _numbers(self) -> dict[str, float]:
+        names = ("step", "worse", "skipped", "seconds", "best_loss", "validation")
+        return {name: getattr(self, name) for name in names}
 
 
-def _generator(seed: int, step: int) -> torch.Generator:
+def _flat(learner: Learner) -> dict[str, Tensor]:
+    return {f"{part}.{name}": t for part in learner._fields for name, t in getattr(learner, part).items()}
+
+
+def _learner(tensors: dict[str, Tensor]) -> Learner:
+    parts: dict[str, dict[str, Tensor]] = {part: {} for part in Learner._fields}
+    for name, t in tensors.items():
+        part, _, rest = name.partition(".")
+        parts[part][rest] = t
+    return Learner(**parts)
+
+
+def _mixed(seed: int, step: int) -> int:
     # PyTorch's generator looks at 32 bits of a seed only, so the two are mixed and not put side by side.
-    (mixed,) = np.random.SeedSequence([seed, step]).generate_state(1)
-    return torch.Generator().manual_seed(int(mixed))
-
-
-def _named(learner: Learner) -> Iterator[tuple[str, Tensor]]:
-    for part in ("params", "rule"):
-        for name, t in getattr(learner, part).items():
-            yield f"{part}.{name}", t
-
-
-def _map(function: Callable[[Tensor], Tensor], learner: Learner) -> Learner:
-    return Learner(*({name: function(t) for name, t in part.items()} for part in learner))
+    return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
