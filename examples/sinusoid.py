@@ -75,7 +75,7 @@ class Algorithm:
 
 ALGORITHMS = {
     "MAML": Algorithm(InnerLoop(rate=0.01)),
-    "FOMAML": Algorithm(InnerLoop(rate=0.01, second_order=False)),
+    "FOMAML": Algorithm(InnerLoop(rate=0.01, second_order=False), outer={"rate": 0.001}),
     "Meta-SGD": Algorithm(InnerLoop(rate=0.01, rates="per parameter")),
     "Reptile": Algorithm(
         InnerLoop(steps=5, rate=0.02),
