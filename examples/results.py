@@ -14,20 +14,20 @@ LOST = 1e3  # an error beyond all errors of a start: the inner loop has diverged
 def with_interval(values: np.ndarray, *, digits: int = 3) -> str:
     """Mean of values (seeds, tasks) and the half-width of its 95 % interval.
 
-    All seeds were judged on the same tasks. Seeds and tasks are resampled (1,000 times), so both chances are in it. Where
-    tasks have diverged, a mean would say nothing: it is their share then.
+    All seeds were judged on the same tasks. Seeds and tasks are resampled (1,000 times): both chances are in it.
+    Tasks that have diverged would drown the others: they are left out and counted.
     """
     generator = np.random.default_rng(0)
     seeds, tasks = values.shape
     lost = ~(values < LOST)
-    if lost.any():
-        return f"diverges on {lost.mean():.1%}"
+    values = np.where(lost, np.nan, values)
     means = []
     for _ in range(1_000):
         some = values[generator.integers(seeds, size=seeds)]
-        means.append(some[:, generator.integers(tasks, size=tasks)].mean())
+        means.append(np.nanmean(some[:, generator.integers(tasks, size=tasks)]))
     low, high = np.quantile(means, [0.025, 0.975])
-    return f"{values.mean():.{digits}f} ± {(high - low) / 2:.{digits}f}"
+    note = f" ({lost.sum()} of {lost.size} diverge)" if lost.any() else ""
+    return f"{np.nanmean(values):.{digits}f} ± {(high - low) / 2:.{digits}f}{note}"
 
 
 def once(path: Path, made_by: str, make: Callable[[], np.ndarray]) -> np.ndarray:
