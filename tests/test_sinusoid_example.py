@@ -70,7 +70,7 @@ def test_an_interval_covers_tasks_and_seeds():
         1.96 / 400**0.5, rel=0.1
     )  # three seeds on the same tasks are no three times the tasks
     assert float(with_interval(apart).split("± ")[1]) > 5 * width
-    assert with_interval(np.array([[2.0, np.nan, 1e9, 2.0]])) == "2.000 ± 0.000 (2 of 4 diverge)"
+    assert with_interval(np.array([[2.0] * 38 + [np.nan, 1e9]])) == "2.000 ± 0.000 (2 of 40 diverge)"
     assert as_markdown([{"a": "x", "b": "1"}]) == "| a | b |\n| --- | ---: |\n| x | 1 |\n"
 
 
