@@ -148,15 +148,7 @@ def read(collection: Collection, predictions: Path, tables: Path) -> list[Record
             valid[j] = one_number(dataset.metric, target, kept["out_of_fold"][some])
             held_out[j] = one_number(dataset.metric, test.target, kept["test"])
         constant = float(collection.meta_features[dataset.name]["constant_loss"])
-        features = table.features
-        train, validating = folds.pair(0)
-        shape = Shape(
-            len(train),
-            features.numbers.shape[1],
-            features.categories.shape[1],
-            len(table.classes),
-            len(validating),
-        )
+        shape = Shape.of_fold(table, folds)
         foretold = [folds.k * model.seconds(p.config, shape, quantile=SURE) for p in shared_of(collection)]
         known = dataset.name, dataset.kind, dataset.metric, target, test.target
         recorded.append(Recorded(*known, valid, held_out, seconds[number], np.array(foretold), constant))

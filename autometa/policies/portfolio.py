@@ -51,9 +51,10 @@ class PortfolioPolicy:
     def propose(self, task: Task, *, n: int, seed: int, candidates: Sequence[Config] | None = None) -> list[Config]:
         """The next n configs; see :class:`autometa.task.Policy`."""
         tried = {key(t.config) for t in task.history}
-        left: list[Config] = [d.config for d in defaults(task) if key(d.config) not in tried]
+        ordered = [d.config for d in defaults(task)]
+        left: list[Config] = [config for config in ordered if key(config) not in tried]
         if candidates is not None:  # the history holds what was nearest, so that place in the order counts
-            left = _nearest_of(task, [d.config for d in defaults(task)[len(task.history) :]], candidates, n, seed)
+            left = _nearest_of(task, ordered[len(task.history) :], candidates, n, seed)
         proposals: list[Config] = list(left[:n])
         if len(proposals) < n:
             begun = task.observe(*(Trial(config) for config in proposals))
@@ -64,16 +65,22 @@ class PortfolioPolicy:
 
 def defaults(task: Task) -> list[Default]:
     """The portfolio that fits the task's space, in the order for its dataset and its time."""
+    found = _for_dataset(task)
+    if task.costs is None:
+        return found
+    seconds = [task.costs.seconds(default.config) for default in found]
+    return [found[place] for place in affordable(seconds, task.costs.limit)]
+
+
+def _for_dataset(task: Task) -> list[Default]:
+    """The portfolio that fits the task's space, in the order for its dataset."""
     found, seen = [], set()
     for name, values in _ordered(task.features):
         config = _fitted(task.space, values)
         if config is not None and key(config) not in seen:
             seen.add(key(config))
             found.append(Default(name, config))
-    if task.costs is None:
-        return found
-    seconds = [task.costs.seconds(default.config) for default in found]
-    return [found[place] for place in affordable(seconds, task.costs.limit)]
+    return found
 
 
 def affordable(seconds: Sequence[float], limit: float) -> list[int]:
@@ -119,7 +126,7 @@ def hand_orders() -> dict[str, list[int]]:
 
 def source_of(task: Task, config: Config) -> str:
     """Where a proposal of the policy came from, for people to read."""
-    names = {key(d.config): d.name for d in defaults(task)}
+    names = {key(d.config): d.name for d in _for_dataset(task)}
     return f"portfolio: {names[key(config)]}" if key(config) in names else "tpe"
 
 

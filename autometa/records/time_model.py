@@ -31,6 +31,8 @@ from autometa.tables.learners.neighbours import MOST_ROWS, MOST_VALUES
 
 if TYPE_CHECKING:
     from autometa.space import Config
+    from autometa.tables.splits import Folds
+    from autometa.tables.table import Table
 
 FORMAT = 1
 # Where every round ends with a look at the validation loss, a validation row costs this share of a training row.
@@ -58,6 +60,13 @@ class Shape:
     categories: int
     classes: int
     validation: float | None = None
+
+    @classmethod
+    def of_fold(cls, table: Table, folds: Folds) -> Shape:
+        """Of a fit on the first fold of a table."""
+        features, (train, valid) = table.features, folds.pair(0)
+        numbers, categories = features.numbers.shape[1], features.categories.shape[1]
+        return cls(len(train), numbers, categories, len(table.classes), len(valid))
 
 
 @dataclass(frozen=True)

@@ -195,16 +195,8 @@ class Run:
         )
 
     def _forecast(self) -> Forecast:
-        features, (train, valid) = self.table.features, self.folds.pair(0)
-        shape = Shape(
-            rows=len(train),
-            numbers=features.numbers.shape[1],
-            categories=features.categories.shape[1],
-            classes=len(self.table.classes),
-            validation=len(valid),
-        )
         model = TimeModel.shipped()
-        return Forecast(model, shape, model.calibrate())
+        return Forecast(model, Shape.of_fold(self.table, self.folds), model.calibrate())
 
     def job(self, step: Step) -> FitJob:
         """The work of a step, with its share of the memory."""
