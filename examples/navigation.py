@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from policy_gradient import Update, copies, judge, new_policy, rollout, train, update
-from results import report, with_interval
+from results import interval, report, with_interval
 from torch import Tensor
 
 from autometa.adaptation import InnerLoop, Learner, Settings, learner
@@ -207,8 +207,7 @@ def draw(paths: Sequence[np.ndarray], returns: Mapping[str, np.ndarray], into: P
     left.plot(0, 0, marker="o", color="black", zorder=3)
     left.set(title=f"{next(iter(returns))}: paths before (light grey) and after one update", aspect="equal")
     for place, (name, found) in enumerate(returns.items()):
-        cells = [with_interval(found[..., done], digits=6).split(" ± ") for done in range(UPDATES + 1)]
-        means, halves = np.array(cells, dtype=float).T
+        means, halves = np.array([interval(found[..., done]) for done in range(UPDATES + 1)]).T
         # Side by side, so that intervals do not cover each other.
         at = np.arange(UPDATES + 1) + 0.04 * (place - (len(returns) - 1) / 2)
         style = "--" if name == "oracle" else "-"

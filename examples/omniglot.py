@@ -25,7 +25,7 @@ from omniglot_algorithms import ALGORITHMS, TRAININGS
 from omniglot_classifiers import WAYS, accuracies
 from omniglot_data import Split, episodes, load
 from omniglot_network import start
-from results import report, with_interval
+from results import interval, report, with_interval
 from torch import Tensor
 
 from autometa.adaptation import Learner, MetaTrainer, Settings, Tasks, learner
@@ -94,8 +94,7 @@ def plot(found: Mapping[str, np.ndarray], shots: int, into: Path) -> None:
     figure, axes = plt.subplots(figsize=(7, 1.2 + 0.4 * len(found)), layout="constrained")
     height = 0.38
     for place, setting in enumerate(SETTINGS):
-        texts = [with_interval(values[:, place], digits=6).split(" ± ") for values in found.values()]
-        means, halves = np.array(texts, dtype=float).T
+        means, halves = np.array([interval(values[:, place]) for values in found.values()]).T
         at = np.arange(len(found)) + (place - 0.5) * height
         axes.barh(at, means, height, xerr=halves, label=setting, color=("#1f6f8b", "#c9a227")[place], capsize=2)
     axes.set(

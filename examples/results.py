@@ -11,23 +11,29 @@ import pandas as pd
 LOST = 1e3  # an error beyond all errors of a start: the inner loop has diverged
 
 
-def with_interval(values: np.ndarray, *, digits: int = 3) -> str:
+def interval(values: np.ndarray) -> tuple[float, float]:
     """Mean of values (seeds, tasks) and the half-width of its 95 % interval.
 
     All seeds were judged on the same tasks. Seeds and tasks are resampled (1,000 times): both chances are in it.
-    Tasks that have diverged would drown the others: they are left out and counted.
+    Tasks that have diverged would drown the others: they are left out.
     """
     generator = np.random.default_rng(0)
     seeds, tasks = values.shape
-    lost = ~(values < LOST)
-    values = np.where(lost, np.nan, values)
+    values = np.where(values < LOST, values, np.nan)
     means = []
     for _ in range(1_000):
         some = values[generator.integers(seeds, size=seeds)]
         means.append(np.nanmean(some[:, generator.integers(tasks, size=tasks)]))
     low, high = np.quantile(means, [0.025, 0.975])
+    return float(np.nanmean(values)), float(high - low) / 2
+
+
+def with_interval(values: np.ndarray, *, digits: int = 3) -> str:
+    """The same for people; tasks that have diverged are counted."""
+    mean, half = interval(values)
+    lost = ~(values < LOST)
     note = f" ({lost.sum()} of {lost.size} diverge)" if lost.any() else ""
-    return f"{np.nanmean(values):.{digits}f} ± {(high - low) / 2:.{digits}f}{note}"
+    return f"{mean:.{digits}f} ± {half:.{digits}f}{note}"
 
 
 def once(path: Path, made_by: str, make: Callable[[], np.ndarray]) -> np.ndarray:
