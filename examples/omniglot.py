@@ -12,7 +12,6 @@ Trainings that were stopped go on where they were; finished ones and their tests
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Mapping
 from functools import partial
@@ -25,7 +24,7 @@ from omniglot_algorithms import ALGORITHMS, TRAININGS
 from omniglot_classifiers import WAYS, accuracies
 from omniglot_data import Split, episodes, load
 from omniglot_network import start
-from results import interval, report, with_interval
+from results import interval, once, report, with_interval
 from torch import Tensor
 
 from autometa.adaptation import Learner, MetaTrainer, Settings, Tasks, learner
@@ -43,14 +42,20 @@ def held_out(characters: Tensor, count: int, seed: int, shots: int) -> Tasks:
 
 def evaluate(name: str, shots: int, seed: int, split: Split, given: argparse.Namespace) -> np.ndarray:
     """Accuracies of one row of the table with one seed, (2, episodes): transductive and with the query alone."""
-    known = given.out / f"{name}-{shots}-{seed}.json"
     one = ALGORITHMS[name]
-    steps = min(TRAININGS[one.training].steps, given.steps) if one.training else 0
-    asked = {"steps": steps, "episodes": given.episodes}
-    if known.exists():
-        found = json.loads(known.read_text(encoding="utf-8"))
-        if found["asked"] == asked:
-            return np.array(found["accuracies"])
+    how = "no training"
+    if one.training is not None:
+        how = f"{TRAININGS[one.training].inner} {settings_of(one.training, seed, given.steps)}"
+    return once(
+        given.out / f"{name}-{shots}-{seed}.npz",
+        f"{how} {list(one.classifiers)} {given.episodes} episodes",
+        lambda: judge(name, shots, seed, split, given),
+    )
+
+
+def judge(name: str, shots: int, seed: int, split: Split, given: argparse.Namespace) -> np.ndarray:
+    """Train, choose the classifier on validation episodes, and measure it on test episodes."""
+    one = ALGORITHMS[name]
     trained = train(one.training, shots, seed, split, given) if one.training else Learner({}, {})
     validation = held_out(split.validation, VALIDATION, 0, shots)
     tried = {
@@ -59,10 +64,16 @@ def evaluate(name: str, shots: int, seed: int, split: Split, given: argparse.Nam
     }
     best = max(tried, key=tried.__getitem__)
     test = held_out(split.test, given.episodes, 1 + seed, shots)
-    both = [accuracies(one.classifiers[best], trained, test, alone=alone).tolist() for alone in (False, True)]
-    known.write_text(json.dumps({"asked": asked, "validation": tried, "accuracies": both}), encoding="utf-8")
-    print(f"{known.stem}: validation {tried}, test {np.mean(both, axis=1)}", flush=True)
-    return np.array(both)
+    both = np.stack([accuracies(one.classifiers[best], trained, test, alone=alone).numpy() for alone in (False, True)])
+    print(f"{name}-{shots}-{seed}: validation {tried}, test {both.mean(axis=1)}", flush=True)
+    return both
+
+
+def settings_of(name: str, seed: int, most: int) -> Settings:
+    """Of the outer loop of a training."""
+    one = TRAININGS[name]
+    usual = {"steps": min(one.steps, most), "cosine": True, "clip": 10.0, "validate_every": 500, "seed": seed}
+    return Settings(**(usual | dict(one.outer)))
 
 
 def train(name: str, shots: int, seed: int, split: Split, given: argparse.Namespace) -> Learner:
@@ -74,12 +85,12 @@ def train(name: str, shots: int, seed: int, split: Split, given: argparse.Namesp
         c for algorithm in ALGORITHMS.values() if algorithm.training == name for c in algorithm.classifiers.values()
     )
     validation = held_out(split.validation, VALIDATION, 0, shots)
-    usual = {"steps": min(one.steps, given.steps), "cosine": True, "clip": 10.0, "validate_every": 500, "seed": seed}
     trainer = MetaTrainer(
         partial(one.gradient, one.loss, one.inner),
         lambda generator: one.draw(split.train, generator, shots),
         lambda now: 1 - float(accuracies(classify, now, validation, alone=False).mean()),
-        Settings(**(usual | dict(one.outer))),
+        settings_of(name, seed, given.steps),
+        about=str(one.inner),
         checkpoint=known,
         watch=lambda progress: print(f"{known.stem}: {progress}", flush=True),
     )
