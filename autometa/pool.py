@@ -21,6 +21,28 @@ def key(config: Config) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((name, repr(value)) for name, value in config.items()))
 
 
+def kernel_inputs(space: Space, units: NDArray[np.float64], *, flagged: Sequence[bool]) -> NDArray[np.float64]:
+    """Places in the unit cube as points for a kernel, shape (C, t); see :attr:`Pool.inputs`.
+
+    Args:
+        space: of the configs.
+        units: shape (C, d); NaN where a hyperparameter is not active.
+        flagged: which numbers come with a column of whether they are active, one for each hyperparameter.
+    """
+    columns = []
+    for place, p in enumerate(space):
+        unit = units[:, place]
+        active = ~np.isnan(unit)
+        if isinstance(p, Categorical):
+            chosen = np.floor(np.where(active, unit, -1.0) * len(p.choices))
+            columns += [(chosen == i) / np.sqrt(2.0) for i in range(len(p.choices))]
+        else:
+            columns.append(np.where(active, np.nan_to_num(unit) - 0.5, 0.0))
+            if flagged[place]:
+                columns.append(active / np.sqrt(2.0))
+    return np.stack(columns, axis=1) if columns else np.zeros((len(units), 1))
+
+
 class Pool(Sequence["Config"]):
     """C configs of one space.
 
@@ -75,18 +97,7 @@ class Pool(Sequence["Config"]):
         Per categorical: one 0/1 column for each choice, all 0 where it is not active. Two choices are as far apart as
         the ends of a range.
         """
-        columns = []
-        for place, p in enumerate(self.space):
-            unit = self.units[:, place]
-            active = ~np.isnan(unit)
-            if isinstance(p, Categorical):
-                chosen = np.floor(np.where(active, unit, -1.0) * len(p.choices))
-                columns += [(chosen == i) / np.sqrt(2.0) for i in range(len(p.choices))]
-            else:
-                columns.append(np.where(active, np.nan_to_num(unit) - 0.5, 0.0))
-                if not active.all():
-                    columns.append(active / np.sqrt(2.0))
-        return np.stack(columns, axis=1) if columns else np.zeros((len(self), 1))
+        return kernel_inputs(self.space, self.units, flagged=[bool(gaps.any()) for gaps in np.isnan(self.units).T])
 
     def nearest(self, wanted: Config, among: Sequence[int] | NDArray[np.intp], *, seed: Sequence[int]) -> int:
         """The place of the config of the same branch that is closest to one which need not be in the pool.
