@@ -1,0 +1,1 @@
+"""Meta-training: what the outer loop trains on."""
