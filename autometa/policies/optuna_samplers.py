@@ -29,6 +29,10 @@ _STATES = {
     "running": TrialState.RUNNING,
 }
 
+# Studies rebuilt from a task are nobody's news; Optuna's verbosity is the user's own to set.
+_REBUILT = "autometa-rebuilt"
+logging.getLogger("optuna.storages._in_memory").addFilter(lambda record: _REBUILT not in record.getMessage())
+
 
 class TPEPolicy:
     """Tree-structured Parzen estimators (Bergstra et al. 2011), multivariate and by branch (Optuna).
@@ -102,8 +106,7 @@ def _mixed(seed: int, task: Task) -> int:
 
 
 def _ask(task: Task, space: Space, sampler: optuna.samplers.BaseSampler) -> dict[str, Value]:
-    optuna.logging.set_verbosity(logging.WARNING)
-    study = optuna.create_study(sampler=sampler, direction="minimize")
+    study = optuna.create_study(study_name=_REBUILT, sampler=sampler, direction="minimize")
     study.add_trials([_frozen(t, space) for t in task.history])
     return space.suggest(study.ask())
 
