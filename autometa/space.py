@@ -286,12 +286,12 @@ class Space:
                 config[p.name] = trial.suggest_categorical(p.name, p.choices)  # type: ignore[assignment]
         return config
 
-    def distributions(self, config: Config) -> dict[str, optuna.distributions.BaseDistribution]:
-        """The Optuna distributions of the parameters that are active in ``config``."""
+    def distributions(self, config: Config | None = None) -> dict[str, optuna.distributions.BaseDistribution]:
+        """The Optuna distributions of the parameters that are active in ``config``, of all where it is None."""
         import optuna.distributions as od
 
         result: dict[str, od.BaseDistribution] = {}
-        for p in self.active(config):
+        for p in self if config is None else self.active(config):
             if isinstance(p, Float):
                 result[p.name] = od.FloatDistribution(p.low, p.high, log=p.log)
             elif isinstance(p, Int):

@@ -61,15 +61,7 @@ class Prepared:
     @property
     def features(self) -> dict[str, float | str]:
         """What a policy may know of the dataset."""
-        f = self.table.features
-        return {
-            "kind": self.table.kind,
-            "rows": float(len(self.table)),
-            "features": float(f.numbers.shape[1] + f.categories.shape[1]),
-            "numbers": float(f.numbers.shape[1]),
-            "categories": float(f.categories.shape[1]),
-            "classes": float(len(self.table.classes)),
-        }
+        return self.table.sizes
 
 
 def prepare(settings: Settings, source: str | Path | pd.DataFrame) -> Prepared:

@@ -73,6 +73,19 @@ class Table:
         """Columns of a prediction: one per class, or one for a number."""
         return max(1, len(self.classes))
 
+    @property
+    def sizes(self) -> dict[str, float | str]:
+        """Its kind and sizes, as a policy knows them of every dataset."""
+        numbers, categories = self.features.numbers.shape[1], self.features.categories.shape[1]
+        return {
+            "kind": self.kind,
+            "rows": float(len(self)),
+            "features": float(numbers + categories),
+            "numbers": float(numbers),
+            "categories": float(categories),
+            "classes": float(len(self.classes)),
+        }
+
     def take(self, rows: NDArray[np.intp]) -> Table:
         """The given rows, in the given order."""
         return replace(
