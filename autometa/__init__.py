@@ -6,6 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from autometa.integrations.optuna import MetaSampler
+    from autometa.integrations.studies import task_of
     from autometa.parameters import Categorical, Float, Int
     from autometa.records.collection import Collection
     from autometa.search.api import SearchResult, load, search
@@ -22,6 +24,7 @@ __all__ = [
     "Collection",
     "Float",
     "Int",
+    "MetaSampler",
     "Policy",
     "SearchResult",
     "Space",
@@ -29,6 +32,7 @@ __all__ = [
     "Trial",
     "load",
     "search",
+    "task_of",
 ]
 
 # Resolved on first use, so that `import autometa` brings in no heavy library.
@@ -39,12 +43,14 @@ _HOMES = {
     "Collection": "autometa.records.collection",
     "Float": "autometa.parameters",
     "Int": "autometa.parameters",
+    "MetaSampler": "autometa.integrations.optuna",
     "Policy": "autometa.task",
     "SearchResult": "autometa.search.api",
     "Space": "autometa.space",
     "Task": "autometa.task",
     "Trial": "autometa.task",
     "load": "autometa.search.api",
+    "task_of": "autometa.integrations.studies",
 }
 
 

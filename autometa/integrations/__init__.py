@@ -1,0 +1,1 @@
+"""autometa's policies in the clothes of other optimisers."""
