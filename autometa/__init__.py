@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autometa.integrations.optuna import MetaSampler
     from autometa.integrations.studies import task_of
+    from autometa.integrations.warm_start import warm_start
     from autometa.parameters import Categorical, Float, Int
     from autometa.records.collection import Collection
     from autometa.search.api import SearchResult, load, search
@@ -33,6 +34,7 @@ __all__ = [
     "load",
     "search",
     "task_of",
+    "warm_start",
 ]
 
 # Resolved on first use, so that `import autometa` brings in no heavy library.
@@ -51,6 +53,7 @@ _HOMES = {
     "Trial": "autometa.task",
     "load": "autometa.search.api",
     "task_of": "autometa.integrations.studies",
+    "warm_start": "autometa.integrations.warm_start",
 }
 
 
