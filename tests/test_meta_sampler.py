@@ -289,6 +289,27 @@ def test_the_objective_s_range_overrules_the_declared_one():
     assert history(study, space=LINE) == ()
 
 
+@pytest.mark.parametrize("space", [None, TREE], ids=["learned", "declared"])
+def test_fixed_parameters_and_brackets_of_a_pruner_are_no_hindrance(space):
+    def objective(trial):
+        loss = tree_objective(trial)
+        for step in range(1, 10):
+            trial.report(loss / step, step)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        return loss
+
+    study = optuna.create_study(
+        sampler=MetaSampler(space, seed=0), pruner=optuna.pruners.HyperbandPruner(max_resource=9)
+    )
+    study.optimize(objective, n_trials=12, n_jobs=2)
+    with pytest.warns(optuna.exceptions.ExperimentalWarning):
+        study.sampler = optuna.samplers.PartialFixedSampler({"model": "net", "noise": 0.5}, study.sampler)
+    study.optimize(objective, n_trials=6)
+    assert all(TREE.has(t.params) for t in study.trials)
+    assert all((t.params["model"], t.params["noise"]) == ("net", 0.5) for t in study.trials[12:])
+
+
 # Nothing is remembered
 
 
@@ -414,6 +435,7 @@ def test_a_policy_without_weights_reports_none(monkeypatch):
         ({"space": {"x": CategoricalDistribution((1, 1))}}, SpaceError, "must be different"),
         ({"sources": ["sqlite:///a.db"]}, InputError, r"sources.0. is 'sqlite"),
         ({"sources": "sqlite:///a.db"}, InputError, "must be a list"),
+        ({"sources": {"a": Task("a", TREE)}}, InputError, r"got dict: .* list\(it.values"),
         ({"sources": [Task("empty", TREE)]}, InputError, "'empty' has 0 trials"),
         ({"data": "nowhere.csv"}, InputError, "nowhere.csv"),
     ],

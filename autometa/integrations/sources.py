@@ -38,14 +38,17 @@ def tasks_of(sources: Sequence[Source]) -> tuple[Task, ...]:
     Raises:
         InputError: one is neither a study nor a task, has no complete trial, or shares its name with another.
     """
-    if isinstance(sources, str | optuna.Study | Task):
-        raise InputError(f"sources must be a list of studies and tasks; got {type(sources).__name__}: write [it]")
+    if isinstance(sources, str | Mapping | optuna.Study | Task):
+        raise InputError(
+            f"sources must be a list of studies and tasks; got {type(sources).__name__}: "
+            "write [it], or list(it.values()) of a mapping"
+        )
     tasks: dict[str, Task] = {}
     for place, source in enumerate(sources):
         if not isinstance(source, optuna.Study | Task):
             raise InputError(
                 f"a source must be an optuna.Study or an autometa.Task; sources[{place}] is {source!r}: "
-                "load studies with optuna.load_study, recorded tasks with autometa.Collection.load(...).tasks"
+                "load studies with optuna.load_study, recorded tasks with autometa.Collection.load(...).tasks.values()"
             )
         task = source if isinstance(source, Task) else task_of(source)
         if not any(t.state == "complete" and math.isfinite(t.loss) for t in task.history):
