@@ -12,7 +12,7 @@ from autometa.cli import app
 from autometa.errors import InputError
 from autometa.policies.named import POLICIES, SEEDLESS
 from autometa.policies.random import RandomPolicy
-from autometa.records.own_files import write_own
+from autometa.records.own_writing import write_own
 from autometa.records.prior_tasks import PriorTasks
 from autometa.records.regret import BOOTSTRAPS, Curves, bootstrap_weights, holm
 from autometa.records.replay import replay, target_of

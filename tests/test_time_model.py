@@ -9,7 +9,7 @@ import pytest
 from autometa.errors import ModelError, SpaceError
 from autometa.records import time_model
 from autometa.records.card import Card, Dataset
-from autometa.records.own_files import write_own
+from autometa.records.own_writing import write_own
 from autometa.records.time_model import Law, Shape, TimeModel, short_fit
 from autometa.space import Space
 from autometa.tables.learners import network

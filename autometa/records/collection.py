@@ -34,6 +34,7 @@ class Evaluations:
         test_loss: of rows that nothing was chosen by; NaN where not recorded, shape (N,).
         seconds: what it took, processor seconds where they were recorded, else NaN, shape (N,).
         fold_losses, curve: N lists, or None where not recorded.
+        stopped: whether it ended early, with a loss of the folds or steps it got to, shape (N,); None for none.
     """
 
     task: NDArray[np.int32]
@@ -44,9 +45,15 @@ class Evaluations:
     seconds: NDArray[np.float64]
     fold_losses: pa.ListArray | None = None
     curve: pa.ListArray | None = None
+    stopped: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.task)
+
+    def whole(self, budget: float) -> NDArray[np.bool_]:
+        """Which of them have that budget and went to their end, shape (N,)."""
+        found = np.isclose(self.budget, budget)
+        return found if self.stopped is None else found & ~self.stopped
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,7 @@ class Collection:
 
     @cached_property
     def full(self) -> NDArray[np.float64]:
-        """Losses at the full budget, shape (T, C): NaN where a config was not evaluated or failed."""
+        """Losses at the full budget, shape (T, C): NaN where a config was not evaluated, was stopped or failed."""
         return self.table(self.evaluations.loss)
 
     @cached_property
@@ -118,7 +125,7 @@ class Collection:
         """Whether a config was evaluated at the full budget, failed ones included, shape (T, C)."""
         e = self.evaluations
         found = np.zeros((len(self.names), len(self.configs)), np.bool_)
-        whole = e.budget == 1.0
+        whole = e.whole(1.0)
         found[e.task[whole], e.config[whole]] = True
         return found
 
@@ -136,7 +143,7 @@ class Collection:
         e = self.evaluations
         found = np.full((len(self.names), len(self.configs)), np.nan)
         # From the last to the first, so that of repeated evaluations the first counts.
-        rows = np.flatnonzero(np.isclose(e.budget, budget))[::-1]
+        rows = np.flatnonzero(e.whole(budget))[::-1]
         found[e.task[rows], e.config[rows]] = values[rows]
         return found
 
@@ -183,9 +190,10 @@ def _trials(e: Evaluations, rows: NDArray[np.intp], configs: tuple[Config, ...])
     folds, curves = _lists(e.fold_losses, rows), _lists(e.curve, rows)
     for i, row in enumerate(rows):
         loss = _number(e.loss[row])
+        stopped = e.stopped is not None and bool(e.stopped[row])
         yield Trial(
             config=configs[e.config[row]],
-            state="failed" if math.isnan(loss) else "complete",
+            state="failed" if math.isnan(loss) else "pruned" if stopped else "complete",
             loss=loss,
             fold_losses=folds[i],
             budget=float(e.budget[row]),

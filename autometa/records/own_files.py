@@ -1,4 +1,4 @@
-"""autometa's own layout of a collection on disk.
+"""autometa's own layout of a collection on disk, and how it is read.
 
 ```
 card.toml         what was recorded and how; every dataset with its family, split, origin and licence
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,12 +24,13 @@ from autometa.parameters import Categorical, Float, Parameter
 from autometa.records.card import Card
 from autometa.records.collection import Collection, Evaluations
 from autometa.space import Config, Space
-from autometa.tables.whole_files import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 CARD, TRIALS, FEATURES, SPACE = "card.toml", "trials.parquet", "features.parquet", "space.toml"
+NEW = "new-"  # of what a write puts beside its place; once the card names it, it counts
+TRIES = 3  # another process may write between two reads
 _WORD = pa.dictionary(pa.int32(), pa.string())
 _LOSSES = pa.list_(pa.float32())
 HEAD = [("task", _WORD), ("config_id", _WORD), ("origin", _WORD)]
@@ -47,54 +47,15 @@ def schema_of(space: Space) -> pa.Schema:
     return pa.schema([*HEAD, *((f"config.{p.name}", _type_of(p)) for p in space), *TAIL])
 
 
-def write_own(
-    folder: Path,
-    card: Card,
-    space: Space,
-    rows: Iterable[Mapping[str, Any]],
-    features: Mapping[str, Mapping[str, float]] | None = None,
-) -> None:
-    """Write a collection: tasks together, shared configs first, the trials before the card that names them.
-
-    Args:
-        folder: where.
-        card: of the collection.
-        space: of its configs.
-        rows: the columns of HEAD and TAIL by name, and ``config``.
-        features: meta-features by task, the same names for all; None where there are none.
-    """
-    ordered = sorted(rows, key=lambda r: (r["task"], -r["budget"], r["config_id"]))
-    schema = schema_of(space)
-    columns = {}
-    for column in schema:
-        name = column.name.removeprefix("config.")
-        inside = column.name != name
-        values = [row["config"].get(name) if inside else row[name] for row in ordered]
-        if inside and column.type == pa.string():
-            values = [_to_text(space[name], v) for v in values]
-        if pa.types.is_dictionary(column.type):
-            columns[column.name] = pa.array(values, pa.string()).dictionary_encode()
-        else:
-            columns[column.name] = pa.array(values, column.type)
-    folder.mkdir(parents=True, exist_ok=True)
-    if features:
-        listed = [{"task": task, **values} for task, values in sorted(features.items())]
-        pq.write_table(pa.Table.from_pylist(listed), folder / f"new-{FEATURES}")
-        (folder / f"new-{FEATURES}").replace(folder / FEATURES)
-    beside = folder / f"new-{TRIALS}"
-    pq.write_table(pa.table(columns, schema=schema), beside, compression="zstd", compression_level=15)
-    text = card.to_toml(hashlib.sha256(beside.read_bytes()).hexdigest())
-    beside.replace(folder / TRIALS)
-    write_whole(folder / CARD, text)
-
-
 def read_own(folder: Path) -> Collection:
     """Read a collection and check that it is whole.
 
     Raises:
         ModelError: a file is missing, damaged, or does not fit the other.
     """
-    card, space, table = read_trials(folder)
+    card, trials, told = _files(folder, verify=True)
+    space = space_of(folder, card)
+    table = _trials(folder, space, trials)
     names = {d.name: i for i, d in enumerate(card.datasets)}
     tasks = table["task"].combine_chunks()
     words = tasks.dictionary.to_pylist()
@@ -112,18 +73,36 @@ def read_own(folder: Path) -> Collection:
         seconds=_numbers(table, "cpu_s"),
         fold_losses=table["fold_losses"].combine_chunks(),
         curve=table["curve"].combine_chunks(),
+        stopped=np.asarray(pc.equal(table["state"].cast(pa.string()), "pruned").fill_null(fill_value=False)),
     )
-    return Collection(card, space, configs, evaluations, _features(folder))
+    features = {name: values for name, values in _features(told, folder).items() if name in names}
+    return Collection(card, space, configs, evaluations, features)
 
 
-def _features(folder: Path) -> dict[str, dict[str, float]]:
-    if not (folder / FEATURES).exists():
+def _features(content: bytes | None, folder: Path) -> dict[str, dict[str, float]]:
+    """Meta-features by task; what a task lacks is not there."""
+    if content is None:
         return {}
     try:
-        rows = pq.read_table(folder / FEATURES).to_pylist()
-        return {row.pop("task"): row for row in rows}
+        rows = pq.read_table(pa.BufferReader(content)).to_pylist()
+        return {row.pop("task"): {name: x for name, x in row.items() if x is not None} for row in rows}
     except (pa.ArrowInvalid, KeyError) as error:
         raise ModelError(f"{folder / FEATURES} is not a table of meta-features by task: {error}") from error
+
+
+def space_of(folder: Path, card: Card) -> Space:
+    """The space of a collection.
+
+    Raises:
+        ModelError: it is a shipped one, of another version than this autometa has.
+        SpaceError: there is no such space.
+    """
+    space = Space.load(folder / SPACE if (folder / SPACE).exists() else card.space)
+    if space.version != card.space_version:
+        raise ModelError(
+            f"{folder} was recorded on {card.space} {card.space_version}; this autometa has version {space.version}"
+        )
+    return space
 
 
 def read_trials(folder: Path, *, verify: bool = True) -> tuple[Card, Space, pa.Table]:
@@ -131,24 +110,44 @@ def read_trials(folder: Path, *, verify: bool = True) -> tuple[Card, Space, pa.T
 
     Args:
         folder: of the collection.
-        verify: whether the trials must be the very ones that the card names. A kill between the two writes leaves
-            new trials beside an old card, which whoever goes on recording puts right.
+        verify: whether the trials must be the very ones that the card names, which whoever goes on recording puts
+            right.
 
     Raises:
         ModelError: a file is missing, damaged, or does not fit the other.
     """
-    card, checksum = Card.read(folder / CARD)
-    try:
-        content = (folder / TRIALS).read_bytes()
-    except OSError as error:
-        raise ModelError(f"a collection holds {CARD} and {TRIALS}; {folder / TRIALS}: {error.strerror}") from error
-    if verify and hashlib.sha256(content).hexdigest() != checksum:
+    card, trials, _ = _files(folder, verify=verify)
+    space = space_of(folder, card)
+    return card, space, _trials(folder, space, trials)
+
+
+def _files(folder: Path, *, verify: bool) -> tuple[Card, bytes, bytes | None]:
+    """The card, and the trials and meta-features that go with it: those of a write that was killed are still new."""
+    for _ in range(TRIES):
+        card, checksum = Card.read(folder / CARD)
+        for prefix in ("", NEW):
+            trials = _content(folder / f"{prefix}{TRIALS}")
+            if trials is not None and hashlib.sha256(trials).hexdigest() == checksum:
+                features = _content(folder / f"{prefix}{FEATURES}")
+                return card, trials, _content(folder / FEATURES) if features is None else features
+    trials = _content(folder / TRIALS)
+    if trials is None:
+        raise ModelError(f"a collection holds {CARD} and {TRIALS}; {folder} has no {TRIALS}")
+    if verify:
         raise ModelError(f"{folder / TRIALS} is not the file that {CARD} speaks of; take both from one recording")
-    space = Space.load(folder / SPACE if (folder / SPACE).exists() else card.space)
-    if space.version != card.space_version:
-        raise ModelError(
-            f"{folder} was recorded on {card.space} {card.space_version}; this autometa has version {space.version}"
-        )
+    return card, trials, _content(folder / FEATURES)
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ModelError(f"the files of a collection must be readable; {path}: {error.strerror}") from error
+
+
+def _trials(folder: Path, space: Space, content: bytes) -> pa.Table:
     table = pq.read_table(pa.BufferReader(content))
     schema = schema_of(space)
     for column in schema:
@@ -157,17 +156,18 @@ def read_trials(folder: Path, *, verify: bool = True) -> tuple[Card, Space, pa.T
     if set(table.schema.names) != set(schema.names):
         odd = sorted(set(schema.names) ^ set(table.schema.names))
         raise ModelError(f"{folder / TRIALS} must have the columns of its space; these differ: {odd}")
-    return card, space, table.select(schema.names)
+    return table.select(schema.names)
 
 
 def whole_of(folder: Path) -> tuple[Card, list[dict[str, Any]], dict[str, dict[str, float]]]:
-    """Card, evaluations and meta-features as they were given to :func:`write_own`, to be gone on with."""
-    card, space, table = read_trials(folder, verify=False)
-    return card, _rows(space, table), _features(folder)
+    """Card, evaluations and meta-features as :func:`autometa.records.own_writing.write_own` got them, to go on with."""
+    card, trials, told = _files(folder, verify=False)
+    space = space_of(folder, card)
+    return card, _rows(space, _trials(folder, space, trials)), _features(told, folder)
 
 
 def rows_of(folder: Path) -> list[dict[str, Any]]:
-    """The recorded evaluations as they were given to :func:`write_own`."""
+    """The recorded evaluations as they were given to :func:`autometa.records.own_writing.write_own`."""
     _, space, table = read_trials(folder)
     return _rows(space, table)
 
@@ -216,16 +216,12 @@ def _type_of(p: Parameter) -> pa.DataType:
     return plain.get(kinds[0], pa.string()) if len(set(kinds)) == 1 else pa.string()
 
 
-def _to_text(p: Parameter, value: Any) -> Any:
-    """Choices of different kinds are written as JSON."""
-    return value if value is None or _words(p) else json.dumps(value)
-
-
 def _from_text(p: Parameter, value: Any) -> Any:
-    return json.loads(value) if isinstance(value, str) and not _words(p) else value
+    return json.loads(value) if isinstance(value, str) and not words(p) else value
 
 
-def _words(p: Parameter) -> bool:
+def words(p: Parameter) -> bool:
+    """Whether a hyperparameter takes words only, which are written as they are."""
     return isinstance(p, Categorical) and all(isinstance(c, str) for c in p.choices)
 
 

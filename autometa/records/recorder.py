@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from autometa.errors import InputError
 from autometa.records.card import Card, Dataset
 from autometa.records.evaluation import Job, Record, run, to_row
-from autometa.records.own_files import CARD, SPACE, whole_of, write_own
+from autometa.records.own_files import CARD, SPACE, whole_of
+from autometa.records.own_writing import write_own
 from autometa.records.plan import Planned, breadth_first, moves, random_configs, shared_configs
 from autometa.records.prepared import FOLDS, Source, features_of, prepare
 from autometa.records.shard import Shard
