@@ -173,6 +173,16 @@ def parameter_from_table(name: str, table: Mapping[str, Any]) -> Parameter:
     return kinds[kind](name=name, **fields)
 
 
+def table_from_parameter(p: Parameter) -> dict[str, Any]:
+    """The ``[parameters.NAME]`` table that :func:`parameter_from_table` makes the parameter of."""
+    if isinstance(p, Categorical):
+        table: dict[str, Any] = {"type": "categorical", "choices": list(p.choices), "default": p.default}
+    else:
+        kind = "float" if isinstance(p, Float) else "int"
+        table = {"type": kind, "low": p.low, "high": p.high, "log": p.log, "default": p.default}
+    return table if p.when is None else table | {"when": {p.when[0]: list(p.when[1])}}
+
+
 def narrow(p: Parameter, change: Mapping[str, Any]) -> Parameter:
     """The same parameter with fewer choices or a narrower range."""
     keys = ("choices", "default") if isinstance(p, Categorical) else ("low", "high", "default")

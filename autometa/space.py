@@ -27,6 +27,7 @@ from autometa.parameters import (
     Value,
     narrow,
     parameter_from_table,
+    table_from_parameter,
 )
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class Space:
         """
         path = Path(source)
         if path.suffix != ".toml":
-            path = _shipped() / f"{source}.toml"
+            path = shipped_data("search_spaces") / f"{source}.toml"
             if not path.is_file():
                 raise SpaceError(f"a space is a .toml file or one of {', '.join(shipped_spaces())}; got {source}")
         try:
@@ -138,6 +139,15 @@ class Space:
             document.get("version", ""),
             document.get("fidelity"),
         )
+
+    def to_toml(self) -> str:
+        """The space as a file that :meth:`load` reads."""
+        import tomli_w
+
+        head = {"name": self.name, "version": self.version}
+        if self.fidelity is not None:
+            head["fidelity"] = self.fidelity
+        return tomli_w.dumps(head | {"parameters": {p.name: table_from_parameter(p) for p in self.parameters}})
 
     @classmethod
     def from_optuna(
@@ -308,14 +318,14 @@ def _is_active(p: Parameter, config: Config) -> bool:
 
 def shipped_spaces() -> list[str]:
     """The names of the spaces that come with autometa."""
-    return sorted(p.stem for p in _shipped().glob("*.toml"))
+    return sorted(p.stem for p in shipped_data("search_spaces").glob("*.toml"))
 
 
-def _shipped() -> Path:
-    """search_spaces/ inside the installed package, else beside it in a checkout."""
+def shipped_data(name: str) -> Path:
+    """A folder of data, such as search_spaces: inside the installed package, else beside it in a checkout."""
     package = Path(str(files("autometa")))
-    inside = package / "search_spaces"
-    return inside if inside.is_dir() else package.parent / "search_spaces"
+    inside = package / name
+    return inside if inside.is_dir() else package.parent / name
 
 
 def _reachable(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:

@@ -1,5 +1,6 @@
 """The promises of a space: the way through the unit cube and back, conditions, and clear refusals."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -205,3 +206,12 @@ def test_inactive_coordinates_are_nan():
     names = [p.name for p in space]
     assert math.isnan(unit[names.index("catboost_depth")])
     assert not math.isnan(unit[names.index("linear_C")])
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_space_comes_back_from_its_own_file(tmp_path, name):
+    path = tmp_path / "space.toml"
+    narrowed = SHIPPED[name].restrict({"algorithm": {"choices": ["catboost", "tabm"]}})
+    for space in (SHIPPED[name], narrowed, dataclasses.replace(narrowed, fidelity="algorithm")):
+        path.write_text(space.to_toml())
+        assert Space.load(path) == space

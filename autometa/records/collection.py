@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +104,20 @@ class Collection:
     def tasks(self) -> Mapping[str, Task]:
         """By name, with their trials at the full budget and at shares of it; each is built when asked for."""
         return _Tasks(self)
+
+    def tasks_on(self, space: Space) -> tuple[Task, ...]:
+        """The tasks as they are on another space: with the trials that it has, if any of these is complete.
+
+        Args:
+            space: often a part of the collection's, such as that of the learners that are installed.
+        """
+        held = {id(config) for config in self.configs if space == self.space or space.has(config)}
+        found = []
+        for name in self.names:
+            task = self.tasks[name]
+            trials = tuple(t for t in task.history if id(t.config) in held)
+            found.append(replace(task, space=space, history=trials))
+        return tuple(task for task in found if task.best is not None)
 
     @cached_property
     def full(self) -> NDArray[np.float64]:

@@ -53,9 +53,7 @@ def read_own(folder: Path) -> Collection:
     Raises:
         ModelError: a file is missing, damaged, or does not fit the other.
     """
-    card, trials, told = _files(folder, verify=True)
-    space = space_of(folder, card)
-    table = _trials(folder, space, trials)
+    card, space, table, features = read_parts(folder)
     names = {d.name: i for i, d in enumerate(card.datasets)}
     tasks = table["task"].combine_chunks()
     words = tasks.dictionary.to_pylist()
@@ -75,8 +73,8 @@ def read_own(folder: Path) -> Collection:
         curve=table["curve"].combine_chunks(),
         stopped=np.asarray(pc.equal(table["state"].cast(pa.string()), "pruned").fill_null(fill_value=False)),
     )
-    features = {name: values for name, values in _features(told, folder).items() if name in names}
-    return Collection(card, space, configs, evaluations, features)
+    known = {name: values for name, values in features.items() if name in names}
+    return Collection(card, space, configs, evaluations, known)
 
 
 def _features(content: bytes | None, folder: Path) -> dict[str, dict[str, float]]:
@@ -105,8 +103,17 @@ def space_of(folder: Path, card: Card) -> Space:
     return space
 
 
-def read_trials(folder: Path, *, verify: bool = True) -> tuple[Card, Space, pa.Table]:
+def read_trials(folder: Path) -> tuple[Card, Space, pa.Table]:
     """The card, the space and the trials as they stand in the files.
+
+    Raises:
+        ModelError: a file is missing, damaged, or does not fit the other.
+    """
+    return read_parts(folder)[:3]
+
+
+def read_parts(folder: Path, *, verify: bool = True) -> tuple[Card, Space, pa.Table, dict[str, dict[str, float]]]:
+    """The card, the space, the trials, and the meta-features by task.
 
     Args:
         folder: of the collection.
@@ -116,9 +123,9 @@ def read_trials(folder: Path, *, verify: bool = True) -> tuple[Card, Space, pa.T
     Raises:
         ModelError: a file is missing, damaged, or does not fit the other.
     """
-    card, trials, _ = _files(folder, verify=verify)
+    card, trials, told = _files(folder, verify=verify)
     space = space_of(folder, card)
-    return card, space, _trials(folder, space, trials)
+    return card, space, _trials(folder, space, trials), _features(told, folder)
 
 
 def _files(folder: Path, *, verify: bool) -> tuple[Card, bytes, bytes | None]:
@@ -161,9 +168,8 @@ def _trials(folder: Path, space: Space, content: bytes) -> pa.Table:
 
 def whole_of(folder: Path) -> tuple[Card, list[dict[str, Any]], dict[str, dict[str, float]]]:
     """Card, evaluations and meta-features as :func:`autometa.records.own_writing.write_own` got them, to go on with."""
-    card, trials, told = _files(folder, verify=False)
-    space = space_of(folder, card)
-    return card, _rows(space, _trials(folder, space, trials)), _features(told, folder)
+    card, space, table, features = read_parts(folder, verify=False)
+    return card, _rows(space, table), features
 
 
 def rows_of(folder: Path) -> list[dict[str, Any]]:
