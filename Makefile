@@ -23,7 +23,7 @@ export OMP_NUM_THREADS := 1
 
 demo: $(INSTALLED)
 	@rm -rf $(DEMO)
-	$(BIN)/autometa search examples/data/tumours.csv --time 30s --out $(DEMO)
+	$(BIN)/autometa search examples/data/tumours.csv --time 30s --no-learn --out $(DEMO)
 	@echo "Report: $(CURDIR)/$(DEMO)/report.html"
 
 test: lint

@@ -32,9 +32,9 @@ def command(*arguments: object) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """This process's, with the checkout in front of every other autometa and one thread per fit."""
+    """This process's, with the checkout in front of every other autometa, one thread per fit, and nothing learned."""
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "AUTOMETA_LEARN": "0"}
 
 
 @contextlib.contextmanager

@@ -268,7 +268,7 @@ def test_version_and_help():
     assert invoke("--version") == (0, f"autometa {autometa.__version__}\n", "")
     code, out, err = invoke("--help")
     assert (code, err) == (0, "")
-    for name in ("search", "resume", "predict", "suggest", "report", "spaces", "doctor"):
+    for name in ("search", "resume", "predict", "suggest", "report", "spaces", "doctor", "learn"):
         assert name in out
         code, out_one, _ = invoke(name, "--help")
         assert code == 0

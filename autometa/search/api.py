@@ -110,6 +110,7 @@ def search(
     time_column: str | None = None,
     embargo: int = 0,
     weight: str | None = None,
+    learn: bool = True,
     report: bool = True,
     executor: Executor | None = None,
     watcher: Watcher | None = None,
@@ -136,6 +137,7 @@ def search(
         time_column: column by which training rows lie before validation rows.
         embargo: rows left out between the two.
         weight: column of sample weights.
+        learn: whether later searches of this user may learn from this one; see docs/own_runs.md.
         report: whether to write report.html.
         executor: where fits run; by default worker processes of this machine.
         watcher: is shown the search; by default nobody.
@@ -165,6 +167,7 @@ def search(
         time_column=time_column,
         embargo=embargo,
         weight=weight,
+        learn=learn,
     )
     from autometa.search.starting import start
 

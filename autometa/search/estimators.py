@@ -37,7 +37,7 @@ class _AutoMeta(BaseEstimator):  # type: ignore[misc]
         workers: fits at the same time; 0 fits in this very process.
         memory: for all processes, in bytes or as "4G".
         policy: "portfolio", "tpe", "gp" or "random".
-        out: where to keep the run folder; by default it is not kept.
+        out: where to keep the run folder; by default nothing is kept, also not for later searches to learn from.
     """
 
     _task = ""
@@ -101,6 +101,7 @@ class _AutoMeta(BaseEstimator):  # type: ignore[misc]
                 policy=self.policy,  # type: ignore[arg-type]
                 weight=None if sample_weight is None else _WEIGHT,
                 executor=InlineExecutor() if self.workers == 0 else None,
+                learn=self.out is not None,
                 report=self.out is not None,
             )
             self.leaderboard_ = result.leaderboard

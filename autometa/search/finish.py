@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from autometa.errors import InputError, RunError
 from autometa.search.evidence import collect_evidence
+from autometa.search.learning import learn_from
 from autometa.search.report import write_report
 from autometa.tables.findings import listed
 from autometa.tables.leaks import shared_rows
@@ -53,6 +54,7 @@ def finish(run: Run, *, report: bool) -> None:
     model = run.best.write(run.folder, run.board.records, run.schema, run.codec)
     test_loss = _test_loss(run, model)
     run.write_tables(test_loss=test_loss)
+    learn_from(run)
     if report:
         _report(run, model)
     run.folder.drop_work()

@@ -94,13 +94,33 @@ class Journal:
 
     def read(self) -> tuple[list[TrialRecord], float]:
         """All records in order of proposal, and the seconds that had passed at the last entry."""
-        records, elapsed = [], 0.0
-        for trial in self._study.get_trials(deepcopy=False):
-            attrs: dict[str, Any] = trial.user_attrs
-            record = TrialRecord(trial.number, trial.params, attrs["source"], self._first_folds)
-            elapsed = max(elapsed, attrs["elapsed"])
-            if trial.state.is_finished():
-                record.restore(attrs["result"])
-                elapsed = max(elapsed, record.elapsed)
-            records.append(record)
-        return records, elapsed
+        return _records(self._study, self._first_folds)
+
+
+def read_records(path: Path, *, first_folds: int) -> list[TrialRecord]:
+    """The records of a run that is over, in order of proposal; nothing is written.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    optuna.logging.set_verbosity(logging.WARNING)
+    if not path.is_file():
+        raise RunError(f"the trials of a run are in its {path.name}; there is no {path}")
+    try:
+        storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_Owned(str(path))))
+        return _records(optuna.load_study(storage=storage, study_name=STUDY), first_folds)[0]
+    except (OSError, ValueError, KeyError, AssertionError) as error:
+        raise RunError(f"{path} is damaged ({error}); its trials cannot be read") from error
+
+
+def _records(study: optuna.Study, first_folds: int) -> tuple[list[TrialRecord], float]:
+    records, elapsed = [], 0.0
+    for trial in study.get_trials(deepcopy=False):
+        attrs: dict[str, Any] = trial.user_attrs
+        record = TrialRecord(trial.number, trial.params, attrs["source"], first_folds)
+        elapsed = max(elapsed, attrs["elapsed"])
+        if trial.state.is_finished():
+            record.restore(attrs["result"])
+            elapsed = max(elapsed, record.elapsed)
+        records.append(record)
+    return records, elapsed

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autometa.parameters import Categorical
-from autometa.search.records import TrialRecord
+from autometa.search.records import LAST_RESORT, TrialRecord
 from autometa.search.schedule import Step
 from autometa.search.work import fold_files, run_fit
 from autometa.workers.pool import OUTLASTED
@@ -35,7 +35,7 @@ def last_resort(run: Run) -> None:
     assert isinstance(algorithm, Categorical)
     cheapest = next((a for a in CHEAPEST_FIRST if a in algorithm.choices), algorithm.default)
     config = run.space.complete({"algorithm": cheapest})
-    record = TrialRecord(len(records), config, "last resort", run.plan.folds)
+    record = TrialRecord(len(records), config, LAST_RESORT, run.plan.folds)
     run.journal.propose(record, elapsed=run.clock.elapsed)
     records.append(record)
     train, _ = run.folds.pair(0)

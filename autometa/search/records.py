@@ -11,6 +11,7 @@ from autometa.task import Trial
 if TYPE_CHECKING:
     from autometa.space import Config
 
+LAST_RESORT = "last resort"  # the source of a trial on few rows, made when the time was too short for any other
 Stage = Literal["running", "paused", "complete", "pruned", "failed"]
 
 

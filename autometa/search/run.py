@@ -6,13 +6,13 @@ import math
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from autometa import __version__
 from autometa.errors import RunError
+from autometa.records.prepared import CONSTANT_LOSS
 from autometa.records.time_model import Shape, TimeModel
 from autometa.search.best import BestSoFar
 from autometa.search.clock import Clock
+from autometa.search.constant import constant_losses
 from autometa.search.forecast import Forecast
 from autometa.search.journal import Journal
 from autometa.search.last_resort import last_resort
@@ -29,6 +29,7 @@ from autometa.search.settings import WORKER_MEMORY, Settings
 from autometa.search.status import Status, Watcher
 from autometa.search.work import FitJob
 from autometa.tables.library_versions import library_versions
+from autometa.tables.meta_features import meta_features
 from autometa.tables.metrics import Metric, resolve_metric
 from autometa.tables.objective import OBJECTIVE_VERSION
 from autometa.tables.schema import Schema
@@ -96,6 +97,7 @@ class Run:
             "rows": len(data.table),
             "rows_total": data.rows_total,
             "features": data.features,
+            "meta_features": _meta_features(data),
             "metric": data.metric.name,
             "target_name": data.target,
             "target": data.codec.to_json(),
@@ -170,7 +172,7 @@ class Run:
             clock=self.clock,
             reserve=lambda: self.reserve.whole,
             job=self.job,
-            constant=self._constant_losses(),
+            constant=constant_losses(self.table, self.folds, self.metric, self.plan.folds) or [math.inf],
             rows_per_fold=len(self.folds.pair(0)[1]),
             watcher=self.watcher,
             status=self.status,
@@ -178,7 +180,8 @@ class Run:
 
     def _schedule(self) -> Schedule:
         settings = self.settings
-        task = Task(settings.data, self.space, (), self.content["features"])
+        features = self.content["features"] | self.content.get("meta_features", {})  # none in runs of old
+        task = Task(settings.data, self.space, (), features)
         propose = Proposer(make_policy(settings.policy), settings.policy, task, settings.seed, self.plan.folds)
         if settings.time_limit is None:
             assert settings.trials is not None
@@ -212,20 +215,6 @@ class Run:
             kill_after=HANG if step.seconds is None else 1.5 * step.seconds + 3.0,
             memory=max(WORKER_MEMORY, memory // self.settings.workers),
         )
-
-    def _constant_losses(self) -> list[float]:
-        """Loss of predicting the mean, or the class shares, of the training part of each fold."""
-        losses = []
-        for fold in range(self.plan.folds):
-            train, valid = self.folds.pair(fold)
-            target = self.table.target
-            if self.table.classes:
-                shares = np.bincount(target[train], minlength=len(self.table.classes)) / len(train)
-                constant = np.tile(shares, (len(valid), 1))
-            else:
-                constant = np.full((len(valid), 1), target[train].mean())
-            losses.append(self.metric.loss(target[valid], constant))
-        return [x for x in losses if not math.isnan(x)] or [math.inf]
 
     def write(self, *, test_loss: float | None = None) -> None:
         """Write the model, the leaderboard and the metrics as they are now."""
@@ -273,6 +262,13 @@ class Run:
             failed=stages.count("failed"),
             running=running,
         )
+
+
+def _meta_features(data: Prepared) -> dict[str, float]:
+    """Of the table, as recorded tasks have them."""
+    constant = constant_losses(data.table, data.folds, data.metric, data.plan.folds)
+    told = {CONSTANT_LOSS: sum(constant) / len(constant)} if constant else {}
+    return meta_features(data.table) | told
 
 
 def _own_memory() -> int:

@@ -35,6 +35,7 @@ class Settings:
         group, time_column, weight: columns with a part of their own; see :mod:`autometa.tables.splits`.
         embargo: training rows dropped before each validation block of a time split.
         test: a labelled file to score the final model on, for the record.
+        learn: whether later searches may learn from this one.
     """
 
     data: str
@@ -53,6 +54,7 @@ class Settings:
     embargo: int = 0
     weight: str | None = None
     test: str | None = None
+    learn: bool = True
 
     def __post_init__(self) -> None:
         if self.trials is not None and self.trials < 1:

@@ -29,7 +29,9 @@ def fit(job: Job) -> Predict:
     job.train.assign(**{TARGET: job.target}).to_parquet(table)
     task = "classification" if job.classification else "regression"
     limits = ["--time", f"{job.time_limit:g}s", "--workers", str(job.workers), "--seed", str(job.seed)]
-    call("search", str(table), "--target", TARGET, "--task", task, *limits, "--out", str(found), "--quiet")
+    call(
+        "search", str(table), "--target", TARGET, "--task", task, *limits, "--out", str(found), "--quiet", "--no-learn"
+    )
 
     def predict(frame: pd.DataFrame) -> Predictions:
         test, out = scratch / "test.parquet", scratch / "found.csv"
