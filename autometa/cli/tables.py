@@ -145,16 +145,19 @@ def suggest(
 ) -> None:
     """Show what would be tried first on a table, and why; nothing is trained."""
     with errors(debug=debug):
+        from autometa.search.suggestions import lines_of
         from autometa.search.suggestions import suggest as suggestions_for
 
-        found = suggestions_for(data, k=k, target=target, task=task.value, space=space, seed=seed)
+        found = suggestions_for(
+            data, k=k, target=target, task=task.value, space=space, seed=seed, say=lambda m: say(f"warning: {m}")
+        )
         if json:
             typer.echo(jsonlib.dumps(found, indent=1))
             return
         for number, item in enumerate(found, start=1):
             typer.echo(f"{number:2}. {item['source']}")
-            for name, value in item["config"].items():
-                typer.echo(f"      {name} = {value}")
+            for line in lines_of(item):
+                typer.echo(f"      {line}")
 
 
 @app.command()
