@@ -87,7 +87,9 @@ ALGORITHMS = {
     "random start": Algorithm(InnerLoop(steps=0), steps=0, tunes_rate=True),
     "oracle": Algorithm(InnerLoop(steps=0), inputs="task"),
     "MAML++": Algorithm(
-        InnerLoop(steps=5, rate=0.01, rates="per layer and step", weights=(0.0, 0.1, 0.1, 0.1, 0.2, 0.5)), steps=10_000
+        InnerLoop(steps=5, rate=0.01, rates="per layer and step", weights=(0.0, 0.1, 0.1, 0.1, 0.2, 0.5)),
+        steps=10_000,
+        outer={"rate": 0.001, "clip": 10.0},  # as in the paper; at 0.003 and unclipped it diverges
     ),
     "CAVIA": Algorithm(InnerLoop(steps=2, rate=0.5, adapts=("context",)), steps=15_000, inputs="context"),
     "LSTM meta-learner": Algorithm(LSTMRule(steps=5, hidden=8), steps=3_000),
