@@ -460,8 +460,8 @@ def test_a_task_has_one_objective():
 def test_the_user_s_log_goes_on(caplog):
     optuna.logging.enable_propagation()
     try:
-        study = optuna.create_study(study_name="mine", sampler=MetaSampler(LINE, seed=0))
         with caplog.at_level("INFO", logger="optuna"):
+            study = optuna.create_study(study_name="mine", sampler=MetaSampler(LINE, seed=0))
             study.optimize(lambda t: t.suggest_float("x", -1.0, 1.0), n_trials=2)
     finally:
         optuna.logging.disable_propagation()
