@@ -260,7 +260,7 @@ def test_losses_far_from_zero_keep_their_scale():
 
 def test_rows_of_the_kernel_are_those_of_the_matrix():
     pool = Pool(CONDITIONAL, [CONDITIONAL.sample(np.random.default_rng(i)) for i in range(8)])
-    kernel = Matern(pool, 0.7, 2.5)
+    kernel = Matern(pool.inputs, 0.7, 2.5)
     whole = np.empty((8, 8))
     for i, j in itertools.product(range(8), repeat=2):
         r = math.sqrt(5) * math.dist(pool.inputs[i], pool.inputs[j]) / 0.7
@@ -276,14 +276,14 @@ def test_the_length_that_made_the_losses_is_found(length, configs):
     rng = np.random.default_rng(0)
     plane = Space("plane", tuple(Float(name=n, low=0.0, high=1.0, default=0.5) for n in "xyz"))
     pool = Pool(plane, [plane.sample(rng) for _ in range(configs)])
-    covariance = dense(Matern(pool, length)) + 0.05 * np.eye(configs)
+    covariance = dense(Matern(pool.inputs, length)) + 0.05 * np.eye(configs)
     # Tasks differ in size: each has its own signal.
     tables = rng.uniform(0.1, 50, (40, 1)) * rng.multivariate_normal(np.zeros(configs), covariance, 40)
-    assert most_likely_length(pool, tables, 0.05) == length
+    assert most_likely_length(pool.inputs, tables, 0.05) == length
 
 
 def test_losses_without_any_signal_have_a_length_too():
-    assert most_likely_length(line(10), np.zeros((3, 10)), 0.05) in LENGTHS
+    assert most_likely_length(line(10).inputs, np.zeros((3, 10)), 0.05) in LENGTHS
 
 
 # The pool

@@ -63,7 +63,7 @@ def test_waves_have_the_covariance_of_a_matern():
     for _ in range(100):
         features = Waves.draw(COLUMNS, np.full(len(CONDITIONAL), 1 / length), rng).features(pool.inputs)
         total += 2 * features @ features.T / features.shape[1] / 100
-    np.testing.assert_allclose(total, Matern(pool, length).rows(np.arange(len(pool))), atol=0.03)
+    np.testing.assert_allclose(total, Matern(pool.inputs, length).rows(np.arange(len(pool))), atol=0.03)
 
 
 def test_a_tree_is_read_by_hand():

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg import cho_solve, solve_triangular
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,6 +63,23 @@ class LowRank:
 
 
 @dataclass(frozen=True)
+class Sum:
+    """One covariance and another."""
+
+    one: Covariance
+    other: Covariance
+
+    @property
+    def variances(self) -> NDArray[np.float64]:
+        """Its diagonal, shape (C,)."""
+        return np.asarray(self.one.variances + self.other.variances)
+
+    def rows(self, places: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Of n configs with all, shape (n, C)."""
+        return np.asarray(self.one.rows(places) + self.other.rows(places))
+
+
+@dataclass(frozen=True)
 class LossScale:
     """How raw losses of a task may come out of scaled ones: medians and spreads over prior tasks.
 
@@ -94,6 +111,19 @@ class LossScale:
         # Prior tasks that all agree do not make the new one certain.
         return cls(shift, max(shift_sd, 0.01 * float(np.exp(log_scale))), log_scale, max(log_scale_sd, 0.05))
 
+    @classmethod
+    def vague(cls, losses: NDArray[np.float64], *, middle: float = 0.0, sd: float = 1.0) -> LossScale:
+        """Where no prior task tells, from the n >= 1 losses of the task itself.
+
+        Args:
+            losses: raw ones, finite, shape (n,).
+            middle: mean of scaled losses.
+            sd: their standard deviation.
+        """
+        spread = float(losses.std()) or max(abs(float(losses[0])), 1.0)
+        scale = spread / sd
+        return cls(float(np.median(losses)) - middle * scale, 2.0 * spread, float(np.log(scale)), 0.7)
+
 
 def _middle(values: list[float]) -> tuple[float, float]:
     middle = float(np.median(values))
@@ -124,13 +154,38 @@ class Belief:
             losses: raw ones, shape (n,).
         """
         if not len(places):
-            return Posterior(self.mean, np.sqrt(np.maximum(self.covariance.variances, _LEAST)), float(self.mean.mean()))
+            sd, scale = np.sqrt(np.maximum(self.covariance.variances, _LEAST)), float(np.exp(self.scale.log_scale))
+            return Posterior(self.mean, sd, float(self.mean.mean()), scale, self.scale.shift)
+        fit = self._fit(places, losses)
+        v = solve_triangular(fit.factor, fit.cross, lower=True, check_finite=False)
+        # The next loss is f plus the shift, which the n trials tell of as well.
+        variance = self.covariance.variances - (v**2).sum(axis=0) + (1.0 - fit.ones @ v) ** 2 / fit.precision
+        observed = (losses - self.scale.shift) / fit.scale - fit.shift
+        mean = self.mean + fit.residuals @ v
+        return Posterior(
+            mean,
+            np.sqrt(np.maximum(variance, _LEAST)),
+            float(observed.min()),
+            fit.scale,
+            self.scale.shift + fit.scale * fit.shift,
+        )
+
+    def left_out(self, places: NDArray[np.intp], losses: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The log density of each of n >= 2 raw losses given the others, at the most probable scale, shape (n,)."""
+        fit = self._fit(places, losses)
+        inverse = cho_solve((fit.factor, True), np.eye(len(places)), check_finite=False)
+        told = inverse.sum(axis=1)
+        inverse -= np.outer(told, told) / fit.precision
+        variances = 1.0 / np.diag(inverse)
+        apart = inverse @ ((losses - self.scale.shift) / fit.scale - self.mean[places]) * variances
+        return np.asarray(-0.5 * (np.log(2 * np.pi * variances) + apart**2 / variances) - np.log(fit.scale))
+
+    def _fit(self, places: NDArray[np.intp], losses: NDArray[np.float64]) -> _Fit:
         n, prior = len(places), self.scale
         cross = self.covariance.rows(places)
         factor = np.linalg.cholesky(cross[:, places] + self.noise * np.eye(n))
-        sides = np.concatenate([np.stack([self.mean[places], np.ones(n), losses - prior.shift], axis=1), cross], axis=1)
-        solved = solve_triangular(factor, sides, lower=True, check_finite=False)
-        a, o, b, v = solved[:, 0], solved[:, 1], solved[:, 2], solved[:, 3:]
+        sides = np.stack([self.mean[places], np.ones(n), losses - prior.shift], axis=1)
+        a, o, b = solve_triangular(factor, sides, lower=True, check_finite=False).T
         scales = np.exp(prior.log_scale + prior.log_scale_sd * _SCALES)
         shift_variance = (prior.shift_sd / scales) ** 2  # in units of f
         apart = b / scales[:, None] - a
@@ -144,11 +199,30 @@ class Belief:
             - 0.5 * _SCALES**2
         )
         best = int(np.argmax(evidence))
-        # The next loss is f plus the shift, which the n trials tell of as well.
-        variance = self.covariance.variances - (v**2).sum(axis=0)
-        variance += (1.0 - o @ v) ** 2 / (o @ o + 1.0 / shift_variance[best])
-        observed = (losses - prior.shift) / scales[best] - shifts[best]
-        return Posterior(self.mean + residuals[best] @ v, np.sqrt(np.maximum(variance, _LEAST)), float(observed.min()))
+        precision = float(o @ o + 1.0 / shift_variance[best])
+        return _Fit(cross, np.asarray(factor), o, residuals[best], float(scales[best]), float(shifts[best]), precision)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """The scale and the shift that n trials speak for.
+
+    Attributes:
+        cross: covariance of the trials with all configs, shape (n, C).
+        factor: L, shape (n, n).
+        ones, residuals: L^-1 of ones, and of what mean and shift leave of the losses, shape (n,).
+        scale: raw loss per unit of f.
+        shift: in units of f, beside the prior's.
+        precision: of the shift, given the trials.
+    """
+
+    cross: NDArray[np.float64]
+    factor: NDArray[np.float64]
+    ones: NDArray[np.float64]
+    residuals: NDArray[np.float64]
+    scale: float
+    shift: float
+    precision: float
 
 
 @dataclass(frozen=True)
@@ -158,8 +232,11 @@ class Posterior:
     Attributes:
         mean, sd: of what a trial of each config would show, shape (C,).
         best: the lowest loss seen; before any trial the mean over the pool.
+        scale, shift: raw losses are shift + scale * scaled ones.
     """
 
     mean: NDArray[np.float64]
     sd: NDArray[np.float64]
     best: float
+    scale: float
+    shift: float

@@ -11,51 +11,54 @@ from scipy.spatial.distance import cdist
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from autometa.pool import Pool
-
 LENGTHS = (0.3, 0.6, 1.2, 2.4)  # tried, in units of the range of one hyperparameter
 
 
 @dataclass(frozen=True)
 class Matern:
-    """Matérn 5/2 of the distance in ``pool.inputs``.
+    """Matérn 5/2 of the distance between points.
 
     Attributes:
-        pool: the C configs.
+        points: of the C configs, such as ``pool.inputs``, shape (C, t).
         length: at which two configs have little to do with each other.
         variance: of each config.
     """
 
-    pool: Pool
+    points: NDArray[np.float64]
     length: float
     variance: float = 1.0
 
     @property
     def variances(self) -> NDArray[np.float64]:
         """Its diagonal, shape (C,)."""
-        return np.full(len(self.pool), self.variance)
+        return np.full(len(self.points), self.variance)
 
     def rows(self, places: NDArray[np.intp]) -> NDArray[np.float64]:
         """Of n configs with all, shape (n, C)."""
-        inputs = self.pool.inputs
-        scaled = np.sqrt(5.0) * cdist(inputs[places], inputs) / self.length
+        return self.between(self.points[places], self.points)
+
+    def between(self, some: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Of n points with m others, shape (n, m)."""
+        scaled = np.sqrt(5.0) * cdist(some, others) / self.length
         return np.asarray(self.variance * (1.0 + scaled + scaled**2 / 3.0) * np.exp(-scaled))
 
 
-def most_likely_length(pool: Pool, tables: NDArray[np.float64], noise: float, *, most: int = 200) -> float:
+def most_likely_length(
+    points: NDArray[np.float64], tables: NDArray[np.float64], noise: float, *, most: int = 200
+) -> float:
     """The length under which losses are most likely, all tasks together.
 
     Args:
-        pool: C configs.
+        points: of C configs, shape (C, t).
         tables: centred losses, shape (S, C).
         noise: variance relative to the signal's.
         most: configs that are looked at, evenly taken.
     """
-    rows = np.unique(np.linspace(0, len(pool) - 1, min(most, len(pool))).astype(int))
+    rows = np.unique(np.linspace(0, len(points) - 1, min(most, len(points))).astype(int))
     y = tables[:, rows].T
     best, chosen = -np.inf, LENGTHS[0]
     for length in LENGTHS:
-        covariance = Matern(pool, length).rows(rows)[:, rows] + noise * np.eye(len(rows))
+        covariance = Matern(points, length).rows(rows)[:, rows] + noise * np.eye(len(rows))
         factor = np.linalg.cholesky(covariance)
         solved = np.linalg.solve(factor, y)
         signal = np.maximum((solved**2).mean(axis=0), 1e-12)  # of each task, at its most likely value

@@ -63,7 +63,7 @@ class RGPEPolicy(ScoredPolicy):
 
 def _surrogates(prior: PriorTasks) -> _Surrogates:
     standard = np.array([_standard(row) for row in prior.scaled("ranks")])
-    kernel = Matern(prior.pool, most_likely_length(prior.pool, standard, NOISE))
+    kernel = Matern(prior.pool.inputs, most_likely_length(prior.pool.inputs, standard, NOISE))
     some = np.unique(np.linspace(0, len(prior.pool) - 1, min(MOST, len(prior.pool))).astype(int))
     rows = kernel.rows(some)
     smoother = np.linalg.solve(rows[:, some] + NOISE * np.eye(len(some)), rows)

@@ -43,15 +43,31 @@ class SourceCopiesPolicy(ScoredPolicy):
 
     def score(self, prior: PriorTasks, observed: Observed) -> NDArray[np.float64]:
         """Expected improvement in raw losses; before any trial the lowest mean."""
-        scaled = prior.scaled("min_max")
         if not len(observed.places):
-            return np.asarray(-scaled.mean(axis=0))
-        copies = _explain(scaled[:, observed.places], observed.losses, self.memo(prior, _scale_of))
-        kept = copies.weight > LEAST_WEIGHT
-        scale = np.maximum(copies.scale[kept], 1e-9)
-        best = (observed.losses.min() - copies.shift[kept]) / scale
-        improvement = expected_improvement(scaled[kept], np.full((1, 1), BLUR), best[:, None])
-        return np.asarray((copies.weight[kept] * scale) @ improvement)
+            return np.asarray(-prior.scaled("min_max").mean(axis=0))
+        return improvement_on_copies(prior, observed, self.memo(prior, _scale_of))
+
+
+def improvement_on_copies(prior: PriorTasks, observed: Observed, scale: LossScale) -> NDArray[np.float64]:
+    """Expected improvement in raw losses, given at least one trial, shape (C,).
+
+    Args:
+        prior: S prior tasks on the pool.
+        observed: the trials.
+        scale: of the raw losses.
+    """
+    scaled = prior.scaled("min_max")
+    copies = _explain(scaled[:, observed.places], observed.losses, scale)
+    kept = copies.weight > LEAST_WEIGHT
+    size = np.maximum(copies.scale[kept], 1e-9)
+    best = (observed.losses.min() - copies.shift[kept]) / size
+    improvement = expected_improvement(scaled[kept], np.full((1, 1), BLUR), best[:, None])
+    return np.asarray((copies.weight[kept] * size) @ improvement)
+
+
+def agreement(prior: PriorTasks, observed: Observed, scale: LossScale) -> NDArray[np.float64]:
+    """How probable it is that the trials are those of a copy of each prior task, shape (S,); see above."""
+    return _explain(prior.scaled("min_max")[:, observed.places], observed.losses, scale).weight
 
 
 def _scale_of(prior: PriorTasks) -> LossScale:

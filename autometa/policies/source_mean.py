@@ -29,5 +29,5 @@ class SourceMeanPolicy(BeliefPolicy):
         mean = scaled.mean(axis=0)
         apart = scaled - mean
         variance = max(float(apart.var()), 1e-6)
-        covariance = Matern(prior.pool, most_likely_length(prior.pool, apart, NOISE), variance)
+        covariance = Matern(prior.pool.inputs, most_likely_length(prior.pool.inputs, apart, NOISE), variance)
         return Belief(mean, covariance, LossScale.fit(scaled, prior.losses), noise=NOISE * variance)
