@@ -47,6 +47,18 @@ class Tokens:
     values: NDArray[np.float32]
     active: NDArray[np.bool_]
 
+    def packed(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Only the active hyperparameters of each config: tokens (C, a, t0 + t1) and 1 where there is one, (C, a).
+
+        a is the most that one config has: of a space with branches a small part of d.
+        """
+        counts = self.active.sum(axis=1)
+        most = int(counts.max(initial=0))
+        order = np.argsort(~self.active, axis=1, kind="stable")[:, :most]
+        there = (np.arange(most) < counts[:, None]).astype(np.float32)
+        values = np.take_along_axis(self.values, order[:, :, None], axis=1)
+        return np.concatenate([self.space[order], values], axis=2) * there[:, :, None], there
+
 
 def describe(space: Space) -> NDArray[np.float32]:
     """What the hyperparameters of a space are, whatever their values, shape (d, t0).

@@ -1,0 +1,217 @@
+"""The learned policy: what prior tasks teach, in two forms, and what the trials say by themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import expit
+
+from autometa.policies.acquisition import expected_improvement
+from autometa.policies.candidates import Observed
+from autometa.policies.drawn_pool import draw_pool
+from autometa.policies.gaussian import LossScale
+from autometa.policies.own_process import FEWEST, own_belief, tamed
+from autometa.policies.past_tasks import PastTasks
+from autometa.policies.shared_belief import shared_belief
+from autometa.policies.source_copies import agreement, improvement_on_copies
+from autometa.pool import Pool
+from autometa.records.prior_tasks import PriorTasks
+from autometa.task import Task, Trial
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from autometa.policies.gaussian import Belief
+    from autometa.policies.learned_process import LearnedProcess
+    from autometa.space import Config
+
+CANDIDATES = 1_024
+TOLD = 3  # prior tasks from which on they tell the scale of raw losses
+MOST = 300  # trials that are reckoned with
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the policy is made of; each part can be left out.
+
+    Attributes:
+        process: the meta-trained process; where it is left out the covariance of the prior tasks stands in.
+        copies: expected improvement under the prior tasks themselves.
+        cold: the process of the task's own trials.
+        least_cold: its share where the prior tasks foretell well.
+        doubt: log odds that the cold expert is right, before any trial.
+    """
+
+    process: bool = True
+    copies: bool = True
+    cold: bool = True
+    least_cold: float = 0.05
+    doubt: float = -6.0
+
+
+class LearnedPolicy:
+    """A soft mixture of experts, safe against prior tasks that mislead.
+
+    Each expert scores the candidates by expected improvement; the scores are divided by their largest and summed.
+    What knows prior tasks shares what the cold expert leaves. Its share is the probability that the trials, each
+    foretold from the others, are its own rather than those of the prior tasks. Pending trials count with the losses
+    that are expected of them.
+
+    Args:
+        past: what to learn from: finished tasks of any spaces, or recorded ones on shared configs.
+        process: meta-trained; None to do without.
+        parts: what to leave out.
+    """
+
+    def __init__(
+        self,
+        past: Sequence[Task] | PriorTasks = (),
+        *,
+        process: LearnedProcess | None = None,
+        parts: Parts | None = None,
+    ) -> None:
+        self._past = PastTasks(past) if isinstance(past, PriorTasks) else PastTasks.of(past)
+        self._parts = parts or Parts()
+        self._process = process if self._parts.process else None
+        self._known: tuple[Pool, PriorTasks, LossScale | None] | None = None
+
+    def propose(self, task: Task, *, n: int, seed: int, candidates: Sequence[Config] | None = None) -> list[Config]:
+        """The next n configs; see :class:`autometa.task.Policy`."""
+        if candidates is None:
+            pool = draw_pool(task, self._past.configs(task.space), count=CANDIDATES, seed=seed)
+        else:
+            pool = Pool.of(task.space, candidates)
+        proposals: list[Config] = []
+        while len(proposals) < n:
+            rng = np.random.default_rng([seed, len(task.history)])
+            left = Observed.of(task, pool).left(pool)
+            if left:
+                score = self._score(pool, task, rng)
+                proposals.append(pool[left[int(np.argmax(score[left]))]])
+            else:  # a small space is used up
+                proposals.append(pool[int(rng.integers(len(pool)))])
+            task = task.observe(Trial(proposals[-1]))
+        return proposals
+
+    def trust(self, task: Task) -> dict[str, float]:
+        """What each past task counts for, given the trials, by name; together the share that the past has."""
+        pool = Pool(task.space, list({id(t): t.config for t in task.history}.values()))
+        observed = Observed.of(task, pool)
+        if not len(observed.places):
+            return {t.name: 1.0 / len(self._past.tasks) for t in self._past.tasks}
+        prior, scale = self._prior(pool)
+        if not len(prior):
+            return {}
+        told = 1.0 - self._cold_share(self._belief(pool, prior, scale, observed, task.features), pool, observed)
+        weights = agreement(prior, observed, scale or LossScale.vague(observed.losses))
+        return dict(zip(prior.names, (told * weights).tolist(), strict=True))
+
+    def _score(self, pool: Pool, task: Task, rng: np.random.Generator) -> NDArray[np.float64]:
+        """The worth of each config of a pool, higher is better, shape (C,)."""
+        prior, scale = self._prior(pool)
+        observed = _fewer(Observed.of(task, pool))
+        if not len(observed.places):
+            return self._first(pool, prior, observed, task, rng)
+        belief = self._belief(pool, prior, scale, observed, task.features)
+        share = self._cold_share(belief, pool, observed)
+        observed = _with_pending(belief, observed, pool, task)
+        total = np.zeros(len(pool))
+        experts = [_improvement(belief, observed)]
+        if self._parts.copies and len(prior):
+            told = scale or LossScale.vague(observed.losses)
+            experts.append(improvement_on_copies(prior, observed, told))
+        for score in experts:
+            total += (1.0 - share) / len(experts) * _relative(score, observed)
+        if share > 0.0:
+            losses = tamed(observed.losses)
+            own = own_belief(pool, observed.places, losses)
+            total += share * _relative(_improvement(own, replace(observed, losses=losses)), observed)
+        return total
+
+    def _prior(self, pool: Pool) -> tuple[PriorTasks, LossScale | None]:
+        """The past on a pool, and the scale of its losses where it tells."""
+        if self._known is None or self._known[0] is not pool:
+            prior = self._past.on(pool)
+            scale = LossScale.fit(prior.scaled("min_max"), prior.losses) if len(prior) >= TOLD else None
+            self._known = (pool, prior, scale)
+        return self._known[1:]
+
+    def _belief(
+        self,
+        pool: Pool,
+        prior: PriorTasks,
+        scale: LossScale | None,
+        observed: Observed,
+        features: Mapping[str, float | str],
+    ) -> Belief:
+        if self._process is not None:
+            return self._process.belief(pool, observed.places, observed.losses, features, scale)
+        if len(prior):
+            return shared_belief(prior, scale or LossScale.vague(observed.losses))
+        return own_belief(pool, observed.places, tamed(observed.losses))
+
+    def _cold_share(self, belief: Belief, pool: Pool, observed: Observed) -> float:
+        """In [0, 1]: how far to trust the trials alone."""
+        if not self._parts.cold or len(observed.places) < FEWEST:
+            return 0.0
+        places, losses = observed.places, observed.losses
+        cold = own_belief(pool, places, losses).left_out(places, losses).sum()
+        told = belief.left_out(places, losses).sum()
+        least = self._parts.least_cold
+        return least + (1.0 - least) * float(expit(self._parts.doubt + cold - told))
+
+    def _first(
+        self, pool: Pool, prior: PriorTasks, observed: Observed, task: Task, rng: np.random.Generator
+    ) -> NDArray[np.float64]:
+        """Before any loss: what prior tasks, or else the process, say is best beside what is under way."""
+        if len(prior):
+            scaled = prior.scaled("min_max")
+            best = scaled[:, list(observed.taken)].min(axis=1, initial=np.inf)
+            return np.asarray(-np.minimum(scaled, best[:, None]).mean(axis=0))
+        if self._process is not None and not observed.taken:
+            return -self._process.belief(pool, observed.places, observed.losses, task.features, None).mean
+        return rng.random(len(pool))
+
+
+def _improvement(belief: Belief, observed: Observed) -> NDArray[np.float64]:
+    posterior = belief.given(observed.places, observed.losses)
+    return expected_improvement(posterior.mean, posterior.sd, posterior.best)
+
+
+def _relative(score: NDArray[np.float64], observed: Observed) -> NDArray[np.float64]:
+    """Scores over the largest of those that can be proposed."""
+    free = score.copy()
+    free[list(observed.taken)] = 0.0
+    return np.asarray(free / max(float(free.max()), np.finfo(float).tiny))
+
+
+def _with_pending(belief: Belief, observed: Observed, pool: Pool, task: Task) -> Observed:
+    """The trials with those under way, whose losses are taken to be what is expected of them (a kriging believer)."""
+    places = {place for t in task.pending if (place := pool.place(t.config)) is not None}
+    waiting = np.array(sorted(places - set(observed.places.tolist())), np.intp)
+    if not len(waiting):
+        return observed
+    posterior = belief.given(observed.places, observed.losses)
+    expected = posterior.shift + posterior.scale * posterior.mean[waiting]
+    return replace(
+        observed,
+        places=np.concatenate([observed.places, waiting]),
+        losses=np.concatenate([observed.losses, expected]),
+    )
+
+
+def _fewer(observed: Observed) -> Observed:
+    """At most MOST of the trials: the best third, the newest third, and others evenly."""
+    n = len(observed.places)
+    if n <= MOST:
+        return observed
+    third = MOST // 3
+    kept = set(np.argsort(observed.losses, kind="stable")[:third].tolist()) | set(range(n - third, n))
+    others = [i for i in range(n) if i not in kept]
+    kept |= {others[i] for i in np.linspace(0, len(others) - 1, MOST - len(kept)).astype(int)}
+    chosen = np.array(sorted(kept))
+    return replace(observed, places=observed.places[chosen], losses=observed.losses[chosen])
