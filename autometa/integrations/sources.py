@@ -11,7 +11,8 @@ import optuna
 
 from autometa.errors import InputError
 from autometa.integrations.studies import task_of
-from autometa.policies.optuna_samplers import TPEPolicy
+from autometa.policies.learned import LearnedPolicy
+from autometa.policies.learned_process import LearnedProcess
 from autometa.task import Policy, Task
 
 Source: TypeAlias = optuna.Study | Task
@@ -28,8 +29,8 @@ class Trusting(Protocol):
 
 def policy_for(sources: Sequence[Task], checkpoint: Path | None) -> Policy:
     """Who decides; the one place that knows which policy that is."""
-    del sources, checkpoint  # TPE learns from the study alone
-    return TPEPolicy()
+    process = None if checkpoint is None else LearnedProcess.load(checkpoint)
+    return LearnedPolicy(sources, process=process)
 
 
 def tasks_of(sources: Sequence[Source]) -> tuple[Task, ...]:

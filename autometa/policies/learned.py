@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 CANDIDATES = 1_024
 TOLD = 3  # prior tasks from which on they tell the scale of raw losses
+START = 5  # trials at random where nothing is known
 MOST = 300  # trials that are reckoned with
 
 
@@ -114,7 +115,8 @@ class LearnedPolicy:
         """The worth of each config of a pool, higher is better, shape (C,)."""
         prior, scale = self._prior(pool)
         observed = _fewer(Observed.of(task, pool))
-        if not len(observed.places):
+        knows = len(prior) > 0 or self._process is not None
+        if len(observed.places) < (1 if knows else START):
             return self._first(pool, prior, observed, task, rng)
         belief = self._belief(pool, prior, scale, observed, task.features)
         share = self._cold_share(belief, pool, observed)

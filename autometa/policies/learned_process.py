@@ -72,6 +72,9 @@ class LearnedProcess:
     card: Mapping[str, Any] = field(default_factory=dict)
     _encoded: dict[Pool, Encoded] = field(default_factory=dict, repr=False)
 
+    def __post_init__(self) -> None:
+        self.network.requires_grad_(False)
+
     @classmethod
     def load(cls, path: Path) -> LearnedProcess:
         """Read a checkpoint of ``autometa meta-train``.
@@ -146,7 +149,7 @@ class LearnedProcess:
         params = {n: p.detach() for n, p in self.network.named_parameters()}
         asked = trials._replace(given=trials.asked, asked=trials.given)
         loss = partial(negative_log_likelihood, self.network)
-        moved = ProcessNetwork(**self.network.settings)
+        moved = ProcessNetwork(**self.network.settings).requires_grad_(False)
         moved.load_state_dict(adapt(loss, params, asked, self.inner, rule=dict(self.rule)))
         return moved
 
