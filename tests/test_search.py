@@ -134,10 +134,11 @@ class KilledAfter(InlineExecutor):
         super().submit(job)
 
 
-@pytest.mark.parametrize("fits", [3, 11])
-def test_a_run_goes_on_where_it_was_killed(tmp_path, quick, monkeypatch, fits):
-    whole = run(classification(), tmp_path / "whole", quick, trials=6, policy="tpe")
-    settings = {"trials": 6, "space": quick, "seed": 1, "workers": 1, "memory": "8G", "policy": "tpe"}
+@pytest.mark.parametrize(("fits", "policy"), [(3, "tpe"), (11, "tpe"), (9, "learned")])
+def test_a_run_goes_on_where_it_was_killed(tmp_path, quick, monkeypatch, fits, policy):
+    # What the first run teaches would change what the second proposes.
+    whole = run(classification(), tmp_path / "whole", quick, trials=6, policy=policy, learn=False)
+    settings = {"trials": 6, "space": quick, "seed": 1, "workers": 1, "memory": "8G", "policy": policy}
     cut = tmp_path / "cut"
     with pytest.raises(Killed):
         search(classification(), out=cut, executor=KilledAfter(fits), **settings)

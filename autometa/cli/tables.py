@@ -18,6 +18,7 @@ class PolicyChoice(StrEnum):
     """Who decides what to try next."""
 
     portfolio = "portfolio"
+    learned = "learned"
     tpe = "tpe"
     gp = "gp"
     random = "random"

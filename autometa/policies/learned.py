@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 CANDIDATES = 1_024
 TOLD = 3  # prior tasks from which on they tell the scale of raw losses
+SHARE = 0.25  # of the time left that one trial may take
+DEARER = 32  # configs that are looked through for one that is not too dear
 START = 5  # trials at random where nothing is known
 MOST = 300  # trials that are reckoned with
 
@@ -63,19 +65,25 @@ class LearnedPolicy:
     that are expected of them.
 
     Args:
-        past: what to learn from: finished tasks of any spaces, or recorded ones on shared configs.
+        past: what to learn from: finished tasks of any spaces, recorded ones on shared configs, or both.
         process: meta-trained; None to do without.
         parts: what to leave out.
     """
 
     def __init__(
         self,
-        past: Sequence[Task] | PriorTasks = (),
+        past: Sequence[Task] | PriorTasks | PastTasks = (),
         *,
         process: LearnedProcess | None = None,
         parts: Parts | None = None,
     ) -> None:
-        self._past = PastTasks(past) if isinstance(past, PriorTasks) else PastTasks.of(past)
+        match past:
+            case PastTasks():
+                self._past = past
+            case PriorTasks():
+                self._past = PastTasks(past)
+            case _:
+                self._past = PastTasks.of(past)
         self._parts = parts or Parts()
         self._process = process if self._parts.process else None
         self._known: tuple[Pool, PriorTasks, LossScale | None] | None = None
@@ -91,8 +99,8 @@ class LearnedPolicy:
             rng = np.random.default_rng([seed, len(task.history)])
             left = Observed.of(task, pool).left(pool)
             if left:
-                score = self._score(pool, task, rng)
-                proposals.append(pool[left[int(np.argmax(score[left]))]])
+                order = np.argsort(-self._score(pool, task, rng)[left], kind="stable")
+                proposals.append(_affordable([pool[left[i]] for i in order[:DEARER]], task))
             else:  # a small space is used up
                 proposals.append(pool[int(rng.integers(len(pool)))])
             task = task.observe(Trial(proposals[-1]))
@@ -177,6 +185,17 @@ class LearnedPolicy:
         if self._process is not None and not observed.taken:
             return -self._process.belief(pool, observed.places, observed.losses, task.features, None).mean
         return rng.random(len(pool))
+
+
+def _affordable(ordered: Sequence[Config], task: Task) -> Config:
+    """The best config that takes at most its share of the time left; the cheapest where none does."""
+    if task.costs is None:
+        return ordered[0]
+    spent = [t.seconds for t in task.done if np.isfinite(t.seconds)]
+    seconds = [task.costs.seconds(config) for config in ordered]
+    allowed = SHARE * (task.costs.limit - sum(spent))
+    place = next((i for i, took in enumerate(seconds) if took <= allowed), int(np.argmin(seconds)))
+    return ordered[place]
 
 
 def _improvement(belief: Belief, observed: Observed) -> NDArray[np.float64]:

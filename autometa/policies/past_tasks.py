@@ -88,7 +88,8 @@ class PastTasks:
     """All that a policy learns from.
 
     Attributes:
-        recorded: tasks of one space on shared configs; None for none.
+        recorded: tasks of one space on shared configs; None for none. Pools they are asked about are of that space or
+            of a part of it.
         tasks: others, of any spaces.
     """
 
@@ -145,9 +146,11 @@ class PastTasks:
         if len(exact) and not np.isnan(exact.losses).all(axis=0).any():
             return exact
         whole = self._whole
-        flagged = [p.when is not None for p in pool.space]
-        known = kernel_inputs(pool.space, whole.pool.units, flagged=flagged)
-        losses = foretell(known, whole.losses, kernel_inputs(pool.space, pool.units, flagged=flagged))
+        space = whole.pool.space
+        flagged = [p.when is not None for p in space]
+        units = pool.units if pool.space is space else Pool(space, pool.configs).units
+        known = kernel_inputs(space, whole.pool.units, flagged=flagged)
+        losses = foretell(known, whole.losses, kernel_inputs(space, units, flagged=flagged))
         places = [(i, whole.pool.place(config)) for i, config in enumerate(pool)]
         for i, place in places:
             if place is not None:

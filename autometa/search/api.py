@@ -131,7 +131,7 @@ def search(
         seed: the one source of randomness.
         workers: fits that run at the same time; by default one per core granted.
         memory: for all processes, in bytes or as "4G"; by default most of what is free.
-        policy: "portfolio", "tpe", "gp" or "random".
+        policy: "portfolio", "learned", "tpe", "gp" or "random".
         test: a labelled file that the final model is scored on.
         group: column whose equal values never stand on both sides of a split.
         time_column: column by which training rows lie before validation rows.

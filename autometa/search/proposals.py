@@ -5,39 +5,51 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from autometa.errors import InputError
 from autometa.parameters import Categorical
 from autometa.policies.optuna_samplers import GPPolicy, TPEPolicy
 from autometa.policies.portfolio import PortfolioPolicy, source_of
 from autometa.policies.random import RandomPolicy
+from autometa.search.past import learned_policy
 from autometa.search.records import TrialRecord
+from autometa.search.settings import PolicyName
 from autometa.space import Space
 from autometa.task import Costs, Policy, Task, Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
     from autometa.search.forecast import Foretell
-    from autometa.search.settings import PolicyName
 
 
-def make_policy(name: PolicyName) -> Policy:
+def check_policy(name: str) -> None:
+    """Raise an InputError where there is no policy of that name."""
+    names = get_args(PolicyName)
+    if name not in names:
+        raise InputError(f"the policy is one of {', '.join(names)}; got {name!r}")
+
+
+def make_policy(name: PolicyName, *, kind: str, own: Collection[Task] = ()) -> Policy:
     """The policy of that name.
 
-    Raises:
-        InputError: there is none.
+    Args:
+        name: a valid one.
+        kind: of the target.
+        own: the user's past tasks, which only the learned policy learns from.
     """
-    policies: Mapping[str, type[Policy]] = {
-        "portfolio": PortfolioPolicy,
-        "tpe": TPEPolicy,
-        "gp": GPPolicy,
-        "random": RandomPolicy,
-    }
-    if name not in policies:
-        raise InputError(f"the policy is one of {', '.join(policies)}; got {name!r}")
-    return policies[name]()
+    match name:
+        case "portfolio":
+            return PortfolioPolicy()
+        case "learned":
+            return learned_policy(own, kind=kind)
+        case "tpe":
+            return TPEPolicy()
+        case "gp":
+            return GPPolicy()
+        case "random":
+            return RandomPolicy()
 
 
 def usable_space(source: str, *, kind: str) -> Space:

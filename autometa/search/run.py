@@ -18,6 +18,7 @@ from autometa.search.journal import Journal
 from autometa.search.last_resort import last_resort
 from autometa.search.loop import Executor, Search
 from autometa.search.outcome import leaderboard_csv, metrics_json
+from autometa.search.past import own_past
 from autometa.search.plan import Plan
 from autometa.search.prepare import Prepared
 from autometa.search.proposals import Proposer, make_policy, usable_space
@@ -98,6 +99,7 @@ class Run:
             "rows_total": data.rows_total,
             "features": data.features,
             "meta_features": _meta_features(data),
+            "own_past": [t.name for t in own_past(space)] if settings.policy == "learned" else [],
             "metric": data.metric.name,
             "target_name": data.target,
             "target": data.codec.to_json(),
@@ -182,7 +184,9 @@ class Run:
         settings = self.settings
         features = self.content["features"] | self.content.get("meta_features", {})  # none in runs of old
         task = Task(settings.data, self.space, (), features)
-        propose = Proposer(make_policy(settings.policy), settings.policy, task, settings.seed, self.plan.folds)
+        own = own_past(self.space, names=self.content.get("own_past", ()))
+        policy = make_policy(settings.policy, kind=self.table.kind, own=own)
+        propose = Proposer(policy, settings.policy, task, settings.seed, self.plan.folds)
         if settings.time_limit is None:
             assert settings.trials is not None
             return ByCount(trials=settings.trials, workers=settings.workers, propose=propose)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from autometa.errors import InputError
 
-PolicyName = Literal["portfolio", "tpe", "gp", "random"]
+PolicyName = Literal["portfolio", "learned", "tpe", "gp", "random"]
 DEFAULT_TIME = 300.0
 WORKER_MEMORY = 2**28  # bytes that a worker needs at least
 

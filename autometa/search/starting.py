@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from autometa.errors import RunError
 from autometa.search.display import QuietDisplay
 from autometa.search.prepare import prepare
-from autometa.search.proposals import make_policy
+from autometa.search.proposals import check_policy
 from autometa.search.run import Run
 from autometa.search.run_folder import RunFolder
 from autometa.search.settings import Settings
@@ -40,7 +40,7 @@ def start(
         InputError: the table or an option cannot be used; no folder is left behind then.
         RunError: the folder cannot be used.
     """
-    make_policy(settings.policy)
+    check_policy(settings.policy)
     folder = RunFolder.create(path)
     watcher = watcher or QuietDisplay()
     runner = executor or _local_executor(settings.workers)

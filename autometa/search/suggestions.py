@@ -12,6 +12,7 @@ from autometa.records.collection import Collection
 from autometa.records.personal import personal_tasks
 from autometa.records.time_model import Shape, TimeModel
 from autometa.search.neighbours import Neighbour, nearest_tasks
+from autometa.search.past import own_past
 from autometa.search.prepare import prepare
 from autometa.search.proposals import Proposer, make_policy, usable_space
 from autometa.search.resources import granted_memory
@@ -53,7 +54,8 @@ def suggest(
     found = prepare(settings, data)
     searched = usable_space(space, kind=found.table.kind)
     features = found.features | meta_features(found.table)
-    propose = Proposer(make_policy(policy), policy, Task(data, searched, (), features), seed, found.plan.folds)
+    chosen = make_policy(policy, kind=found.table.kind, own=own_past(searched, say=say))
+    propose = Proposer(chosen, policy, Task(data, searched, (), features), seed, found.plan.folds)
     records: list[TrialRecord] = []
     for _ in range(k):
         records.append(propose([], records))
