@@ -12,6 +12,7 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,20 +54,25 @@ def run(names: list[str], policies: list[str], settings: Settings) -> None:
         begun = time.monotonic()
         replays = Replays(Folds.deal(collection, 10), {p: POLICIES[p] for p in policies}, settings, SEEDLESS, SLOW)
         replays.run(lambda line: print(line, file=sys.stderr))
-        for policy in policies:
-            numbers = replays.sampled if policy in SLOW else None
-            curves = replays.curves([policy], numbers)
-            goal = RESULTS / collection.card.name / f"{policy}.csv"
-            goal.parent.mkdir(parents=True, exist_ok=True)
-            frame = pd.DataFrame(curves.regret[policy], columns=[f"{int(x)}" for x in curves.x])
-            frame.insert(0, "task", curves.tasks)
-            frame.insert(1, "group", curves.group)
-            frame.insert(2, "ms", curves.milliseconds[policy].mean())
-            frame.insert(3, "ms_p95", np.quantile(curves.milliseconds[policy], 0.95))
-            frame.insert(4, "test_25", curves.test_regret[policy][:, min(24, len(curves.x) - 1)])
-            frame.insert(5, "rank_25", curves.rank[policy][:, min(24, len(curves.x) - 1)])
-            frame.to_csv(goal, index=False, float_format="%.5g")
+        keep(replays, collection.card.name, policies)
         print(f"{collection.card.name}: {time.monotonic() - begun:.0f} s")
+
+
+def keep(replays: Replays, name: str, policies: Sequence[str]) -> None:
+    """Write what each policy came to on each task, one file for each policy."""
+    for policy in policies:
+        numbers = replays.sampled if policy in SLOW else None
+        curves = replays.curves([policy], numbers)
+        goal = RESULTS / name / f"{policy}.csv"
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        frame = pd.DataFrame(curves.regret[policy], columns=[f"{int(x)}" for x in curves.x])
+        frame.insert(0, "task", curves.tasks)
+        frame.insert(1, "group", curves.group)
+        frame.insert(2, "ms", curves.milliseconds[policy].mean())
+        frame.insert(3, "ms_p95", np.quantile(curves.milliseconds[policy], 0.95))
+        frame.insert(4, "test_25", curves.test_regret[policy][:, min(24, len(curves.x) - 1)])
+        frame.insert(5, "rank_25", curves.rank[policy][:, min(24, len(curves.x) - 1)])
+        frame.to_csv(goal, index=False, float_format="%.5g")
 
 
 def stress(names: list[str], policies: list[str], settings: Settings) -> None:
