@@ -120,7 +120,9 @@ class LossScale:
             middle: mean of scaled losses.
             sd: their standard deviation.
         """
-        spread = float(losses.std()) or max(abs(float(losses[0])), 1.0)
+        # The deviation of equal numbers is not always 0: their mean is rounded.
+        deviation = float(losses.std()) if np.ptp(losses) > 0 else 0.0
+        spread = deviation or max(abs(float(losses[0])), 1.0)
         scale = spread / sd
         return cls(float(np.median(losses)) - middle * scale, 2.0 * spread, float(np.log(scale)), 0.7)
 

@@ -46,7 +46,7 @@ def own_belief(pool: Pool, places: NDArray[np.intp], losses: NDArray[np.float64]
 
 def tamed(losses: NDArray[np.float64]) -> NDArray[np.float64]:
     """Losses of which none is so bad that the others look alike: what is far above the median is brought down to it."""
-    middle, low, high = np.median(losses), losses.min(), np.quantile(losses, 0.75)
+    middle, low, high = np.median(losses), losses.min(), np.quantile(losses, 0.75, method="lower")
     spread = max(middle - low, high - middle)
     return np.asarray(np.minimum(losses, middle + _WORST * spread) if spread > 0 else losses)
 
@@ -65,8 +65,8 @@ def _fit(points: NDArray[np.float64], losses: NDArray[np.float64]) -> tuple[NDAr
     """Lengths of the t inputs, and the noise."""
     asked = points.tobytes() + losses.tobytes()
     if asked not in _LAST:
-        spread = float(losses.std())
-        standard = (losses - losses.mean()) / (spread if spread > 0 else 1.0)
+        deviation = float(losses.std()) if np.ptp(losses) > 0 else 0.0
+        standard = (losses - losses.mean()) / (deviation or 1.0)
         squares = (points[:, None, :] - points[None, :, :]) ** 2
         varies = np.ptp(points, axis=0) > 0
         usual = 0.5 * np.log(max(varies.sum(), 1)) - 0.3
