@@ -36,13 +36,13 @@ class Reader:
         names = sorted({n for d in described for n, v in d.items() if not isinstance(v, str)})
         found: dict[str, tuple[float, float]] = {}
         for name in names:
-            values = np.array([float(d.get(name, np.nan)) for d in described])
+            values = np.array([_number(d.get(name)) for d in described])
             values = values[np.isfinite(values)]
             if 2 * len(values) < len(described) or not np.ptp(values) > 0:
                 continue
             middle = float(np.median(values))
             spread = _TO_SD * float(np.median(np.abs(values - middle)))
-            found[name] = (middle, max(spread, 0.25 * float(values.std())))
+            found[name] = (middle, max(spread, 0.25 * float(values.std()), np.finfo(float).tiny))
         return cls(tuple(found), tuple(m for m, _ in found.values()), tuple(s for _, s in found.values()))
 
     def __len__(self) -> int:
@@ -50,7 +50,7 @@ class Reader:
 
     def read(self, dataset: Mapping[str, float | str]) -> NDArray[np.float32]:
         """The numbers of a dataset, 0 where unknown, and 1 or 0 for whether any is known, shape (m + 1,)."""
-        values = np.array([float(dataset.get(n, np.nan)) for n in self.names])
+        values = np.array([_number(dataset.get(n)) for n in self.names])
         standard = np.clip((values - np.array(self.middle)) / np.array(self.spread), -_FAR, _FAR)
         known = np.isfinite(standard)
         return np.append(np.where(known, standard, 0.0), float(known.any())).astype(np.float32)
@@ -60,3 +60,10 @@ class Reader:
         if not datasets:
             return np.zeros((count, len(self) + 1), np.float32)
         return np.stack([self.read(d) for d in datasets])
+
+
+def _number(value: float | str | None) -> float:
+    """NaN for a text, for what is not there, and for what is not finite."""
+    if value is None or isinstance(value, str) or not np.isfinite(value):
+        return np.nan
+    return float(value)
