@@ -199,3 +199,25 @@ def test_a_thousand_candidates_take_no_time():
         return time.process_time() - start
 
     assert min(once() for _ in range(5)) < 0.05
+
+
+# Packed
+
+
+@pytest.mark.parametrize("space", [NESTED, TABULAR], ids=lambda s: s.name)
+def test_packed_tokens_are_those_that_are_active_in_their_order(space):
+    read = tokens(pool_of(space))
+    packed, there = read.packed()
+    assert packed.shape == (50, read.active.sum(axis=1).max(), SPACE_WIDTH + VALUE_WIDTH)
+    for config in range(50):
+        active = read.active[config]
+        whole = np.concatenate([read.space[active], read.values[config][active]], axis=1)
+        assert (packed[config, : active.sum()] == whole).all()
+        assert not packed[config, active.sum() :].any()
+        assert there[config].tolist() == [1.0] * active.sum() + [0.0] * (packed.shape[1] - active.sum())
+
+
+def test_no_configs_have_no_packed_tokens():
+    packed, there = tokens(Pool(NESTED, [])).packed()
+    assert packed.shape == (0, 0, SPACE_WIDTH + VALUE_WIDTH)
+    assert there.shape == (0, 0)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from autometa.pool import Pool
     from autometa.task import Task
 
+LARGEST = 1e60  # loss of which even products of squares are numbers
+
 
 @dataclass(frozen=True)
 class Observed:
@@ -21,7 +23,8 @@ class Observed:
 
     Attributes:
         places: of the n configs with a loss at the full budget, in the order of the trials, shape (n,).
-        losses: theirs, shape (n,). A failed trial has the worst loss of the others; without others it says nothing.
+        losses: theirs, shape (n,), none beyond LARGEST. A failed trial has the worst loss of the others; without
+            others it says nothing.
         taken: places that are not to be proposed again, pending ones included.
     """
 
@@ -47,7 +50,8 @@ class Observed:
         finite = np.isfinite(losses)
         if not finite.any():
             return cls(np.zeros(0, np.intp), np.zeros(0), frozenset(taken))
-        return cls(np.array(list(known), np.intp), np.where(finite, losses, losses[finite].max()), frozenset(taken))
+        losses = np.clip(np.where(finite, losses, losses[finite].max()), -LARGEST, LARGEST)
+        return cls(np.array(list(known), np.intp), losses, frozenset(taken))
 
     def left(self, pool: Pool) -> list[int]:
         """Places that may be proposed, in their order."""

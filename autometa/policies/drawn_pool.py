@@ -32,13 +32,14 @@ def draw_pool(task: Task, known: Sequence[Config], *, count: int, seed: int) -> 
         seed: of what is drawn; the length of the history counts as well.
     """
     space, rng = task.space, np.random.default_rng([seed, len(task.history)])
-    found: dict[object, Config] = {key(t.config): t.config for t in task.history}
+    history = [t for t in task.history if space.has(t.config)]
+    found: dict[object, Config] = {key(t.config): t.config for t in history}
     tried = len(found)
     for config in known[: count // 4]:
         found.setdefault(key(config), config)
-    complete = [t for t in task.done if t.state == "complete" and np.isfinite(t.loss)]
+    complete = [t for t in history if t.state == "complete" and np.isfinite(t.loss)]
     best = [space.to_unit(t.config) for t in sorted(complete, key=lambda t: t.loss)[:BEST]]
-    for i in range(int(NEIGHBOURS * count) if best else 0):
+    for i in range(int(NEIGHBOURS * count) if best and len(space) else 0):
         config = _neighbour(space, best[i % len(best)], rng)
         found.setdefault(key(config), config)
     for _ in range(4 * count):  # a small space has no more to draw at some point

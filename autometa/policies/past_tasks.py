@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autometa.parameters import Categorical
+from autometa.policies.candidates import LARGEST
 from autometa.policies.kernel import Matern, most_likely_length
 from autometa.policies.own_process import tamed
 from autometa.pool import Pool, kernel_inputs, key
@@ -52,11 +53,11 @@ class PastTask:
             if t.state == "failed" or (t.state == "complete" and t.budget >= 1.0):
                 known = t.state == "complete" and np.isfinite(t.loss)
                 found[key(t.config)] = (t.config, t.loss if known else np.inf)
-        losses = np.array([loss for _, loss in found.values()])
+        losses = np.array([np.clip(loss, -LARGEST, LARGEST) if loss < np.inf else loss for _, loss in found.values()])
         return cls(task.name, task.space, tuple(c for c, _ in found.values()), losses, dict(task.features))
 
     def on(self, pool: Pool) -> NDArray[np.float64] | None:
-        """Losses of all configs of a pool, shape (C,), foretold where they were not evaluated.
+        """Losses of all configs of a pool, tamed, shape (C,), foretold where they were not evaluated.
 
         A hyperparameter is the same where its name is, whatever its range was; a value beyond the range of the pool's
         space counts as its nearest end. Hyperparameters that one side lacks are not looked at. Trials with a choice
@@ -80,7 +81,12 @@ class PastTask:
         flagged = [p.when is not None for p in pool.space]
         known = kernel_inputs(pool.space, np.array(rows), flagged=flagged)
         wanted = kernel_inputs(pool.space, units, flagged=flagged)
-        return np.asarray(foretell(known, losses[None, :], wanted)[0])
+        found = np.asarray(foretell(known, losses[None, :], wanted)[0])
+        for i, loss in zip(kept, _tame(losses), strict=True):
+            place = pool.place(self.configs[i])
+            if place is not None:
+                found[place] = loss
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +109,11 @@ class PastTasks:
 
     def __len__(self) -> int:
         return len(self.tasks) + (len(self.recorded) if self.recorded is not None else 0)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all tasks, in the order of :meth:`on`."""
+        return (*(self.recorded.names if self.recorded is not None else ()), *(t.name for t in self.tasks))
 
     def configs(self, space: Space) -> list[Config]:
         """What past tasks have evaluated and the space has, the best of each task first."""
