@@ -111,13 +111,13 @@ class LearnedPolicy:
         pool = Pool(task.space, list({id(t): t.config for t in task.history}.values()))
         observed = Observed.of(task, pool)
         if not len(observed.places):
-            return {t.name: 1.0 / len(self._past.tasks) for t in self._past.tasks}
+            return _by_name(self._past.names, np.full(len(self._past), 1.0 / max(len(self._past), 1)))
         prior, scale = self._prior(pool)
         if not len(prior):
             return {}
         told = 1.0 - self._cold_share(self._belief(pool, prior, scale, observed, task.features), pool, observed)
         weights = agreement(prior, observed, scale or LossScale.vague(observed.losses))
-        return dict(zip(prior.names, (told * weights).tolist(), strict=True))
+        return _by_name(prior.names, told * weights)
 
     def _score(self, pool: Pool, task: Task, rng: np.random.Generator) -> NDArray[np.float64]:
         """The worth of each config of a pool, higher is better, shape (C,)."""
@@ -187,6 +187,7 @@ class LearnedPolicy:
         return rng.random(len(pool))
 
 
+<<<<<<< HEAD
 def _affordable(ordered: Sequence[Config], task: Task) -> Config:
     """The best config that takes at most its share of the time left; the cheapest where none does."""
     if task.costs is None:
@@ -196,6 +197,14 @@ def _affordable(ordered: Sequence[Config], task: Task) -> Config:
     allowed = SHARE * (task.costs.limit - sum(spent))
     place = next((i for i, took in enumerate(seconds) if took <= allowed), int(np.argmin(seconds)))
     return ordered[place]
+=======
+def _by_name(names: Sequence[str], shares: NDArray[np.float64]) -> dict[str, float]:
+    """Tasks of one name count together."""
+    found = dict.fromkeys(names, 0.0)
+    for name, share in zip(names, shares.tolist(), strict=True):
+        found[name] += share
+    return found
+>>>>>>> 7ab254c (Test the learned policy and its process, and refuse checkpoints whose parts do not fit)
 
 
 def _improvement(belief: Belief, observed: Observed) -> NDArray[np.float64]:

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from autometa.pool import Pool
 
 KIND = "policy"
+INNER = ("steps", "rate", "rates", "second_order", "adapts")  # settings that are written
+READER = ("names", "middle", "spread")
 MIDDLE, SPREAD = 0.4, 0.25  # of scaled losses, where no prior task tells of raw ones
+LARGEST = 1e30  # scaled loss: numbers are of single precision
 POOLS = 2  # whose encodings are kept
 
 
@@ -83,25 +86,42 @@ class LearnedProcess:
             ModelError: it is none, or damaged.
         """
         found = Checkpoint.load(path, KIND)
-        settings = dict(found.settings)
         try:
-            inner = settings["inner"]
+            network = ProcessNetwork(**found.settings["network"])
+            network.load_state_dict(_named("network.", found.tensors))
+            reader = Reader(*(tuple(found.settings["reader"][k]) for k in READER))
+            inner = found.settings["inner"]
             adapts = None if inner["adapts"] is None else tuple(inner["adapts"])
-            network = ProcessNetwork(**settings["network"])
-            names, middle, spread = (tuple(settings["reader"][k]) for k in ("names", "middle", "spread"))
-            params = {n.removeprefix("network."): t for n, t in found.tensors.items() if n.startswith("network.")}
-            network.load_state_dict(params)
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise ModelError(f"a policy is a network with its settings; {path} does not fit: {error}") from None
-        rule = {n.removeprefix("rule."): t for n, t in found.tensors.items() if n.startswith("rule.")}
-        return cls(network, Reader(names, middle, spread), InnerLoop(**{**inner, "adapts": adapts}), rule, found.card)
+            one = cls(
+                network, reader, InnerLoop(**{**inner, "adapts": adapts}), _named("rule.", found.tensors), found.card
+            )
+            one._check()
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ModelError(
+                f"a policy is a network, a reader and an inner loop that belong together; {path} does not fit: {error}"
+            ) from None
+        return one
+
+    def _check(self) -> None:
+        """Raise a ValueError or a TypeError where the parts do not belong together."""
+        names, middle, spread = self.reader.names, self.reader.middle, self.reader.spread
+        if not len(names) == len(middle) == len(spread) == self.network.settings["features"]:
+            raise ValueError(f"the network reads {self.network.settings['features']} meta-features, not {len(names)}")
+        if not (np.isfinite(middle).all() and np.isfinite(spread).all() and (np.array(spread) > 0).all()):
+            raise ValueError("meta-features have a middle, and a spread above 0")
+        params: dict[str, Tensor] = dict(self.network.named_parameters())
+        rule = self.inner.initial(params) if self.inner.steps else {}
+        if {n: t.shape for n, t in rule.items()} != {n: t.shape for n, t in self.rule.items()}:
+            raise ValueError("the rates that were learned are not those of the inner loop")
+        if not all(bool(torch.isfinite(t).all()) for t in (*params.values(), *self.rule.values())):
+            raise ValueError("a parameter is not a finite number")
 
     def save(self, path: Path) -> None:
         """Write a checkpoint."""
         tensors = {f"network.{n}": t for n, t in self.network.state_dict().items()}
         tensors |= {f"rule.{n}": t for n, t in self.rule.items()}
-        inner = {k: getattr(self.inner, k) for k in ("steps", "rate", "rates", "second_order", "adapts")}
-        reader = {k: getattr(self.reader, k) for k in ("names", "middle", "spread")}
+        inner = {k: getattr(self.inner, k) for k in INNER}
+        reader = {k: getattr(self.reader, k) for k in READER}
         settings = {"network": self.network.settings, "reader": reader, "inner": inner}
         Checkpoint(KIND, tensors, settings, self.card).save(path)
 
@@ -126,14 +146,16 @@ class LearnedProcess:
             scale = LossScale.vague(losses, middle=MIDDLE, sd=SPREAD) if len(losses) else LossScale(0.0, 1.0, 0.0, 1.0)
         known = self.encode(pool)
         at = torch.from_numpy(places)
-        told = torch.from_numpy(np.asarray((losses - scale.shift) / np.exp(scale.log_scale), np.float32))
+        scaled = np.clip((losses - scale.shift) / np.exp(scale.log_scale), -LARGEST, LARGEST)
+        told = torch.from_numpy(scaled.astype(np.float32))
         ones, features_read = torch.ones(len(places)), torch.from_numpy(self.reader.read(features))
         trials = Episode(known.space, known.tokens[at], known.there[at], told, ones, 0 * ones, features_read)
         network = self._adapted(trials) if self.inner.steps and len(places) else self.network
         if network is not self.network and self.inner.adapts != HEAD:
             known = encoded(network, pool)
         with torch.no_grad():
-            head = network.emit(known.embedded[at], trials)
+            # A part of a parameter asks for gradients even here.
+            head = Head(*(part.detach() for part in network.emit(known.embedded[at], trials)))
         return _belief(known, head, scale)
 
     def encode(self, pool: Pool) -> Encoded:
@@ -145,13 +167,32 @@ class LearnedProcess:
         return self._encoded[pool]
 
     def _adapted(self, trials: Episode) -> ProcessNetwork:
-        """The network after the inner steps on the marginal likelihood of the trials."""
+        """The network after the inner steps on the marginal likelihood of the trials.
+
+        Losses far from all that it was trained on can throw the steps out of what is a number: they are not taken then.
+        """
         params = {n: p.detach() for n, p in self.network.named_parameters()}
         asked = trials._replace(given=trials.asked, asked=trials.given)
         loss = partial(negative_log_likelihood, self.network)
+<<<<<<< HEAD
         moved = ProcessNetwork(**self.network.settings).requires_grad_(False)
         moved.load_state_dict(adapt(loss, params, asked, self.inner, rule=dict(self.rule)))
+=======
+        try:
+            found = adapt(loss, params, asked, self.inner, rule=dict(self.rule))
+            sound = bool(torch.isfinite(loss(found, asked)))
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+            sound = False
+        if not sound:
+            return self.network
+        moved = ProcessNetwork(**self.network.settings)
+        moved.load_state_dict(found)
+>>>>>>> 7ab254c (Test the learned policy and its process, and refuse checkpoints whose parts do not fit)
         return moved
+
+
+def _named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
 
 @torch.no_grad()
