@@ -96,18 +96,18 @@ class LossScale:
     @classmethod
     def fit(cls, scaled: NDArray[np.float64], raw: NDArray[np.float64]) -> LossScale:
         """From the losses of S tasks on C configs, both of shape (S, C); raw ones may be NaN or infinite."""
-        shifts, scales = [], []
-        for f, y in zip(scaled, raw, strict=True):
-            known = np.isfinite(y)
-            if np.ptp(f[known]) == 0.0:
-                continue  # a constant task has no scale
-            centred = f[known] - f[known].mean()
-            slope = float(centred @ y[known]) / max(float(centred @ centred), _LEAST)
-            scales.append(np.log(max(slope, _LEAST)))
-            shifts.append(y[known].mean() - slope * f[known].mean())
-        if not scales:
+        known = np.isfinite(raw)
+        lowest, highest = np.where(known, scaled, np.inf).min(axis=1), np.where(known, scaled, -np.inf).max(axis=1)
+        varied = highest > lowest  # a constant task has no scale
+        if not varied.any():
             return cls(0.0, 1.0, 0.0, 1.0)
-        (shift, shift_sd), (log_scale, log_scale_sd) = _middle(shifts), _middle(scales)
+        known, f, y = known[varied], scaled[varied], np.where(known, raw, 0.0)[varied]
+        count = known.sum(axis=1)
+        middle = (known * f).sum(axis=1) / count
+        centred = known * (f - middle[:, None])
+        slopes = (centred * y).sum(axis=1) / np.maximum((centred**2).sum(axis=1), _LEAST)
+        shift, shift_sd = _middle(y.sum(axis=1) / count - slopes * middle)
+        log_scale, log_scale_sd = _middle(np.log(np.maximum(slopes, _LEAST)))
         # Prior tasks that all agree do not make the new one certain.
         return cls(shift, max(shift_sd, 0.01 * float(np.exp(log_scale))), log_scale, max(log_scale_sd, 0.05))
 
@@ -127,9 +127,9 @@ class LossScale:
         return cls(float(np.median(losses)) - middle * scale, 2.0 * spread, float(np.log(scale)), 0.7)
 
 
-def _middle(values: list[float]) -> tuple[float, float]:
+def _middle(values: NDArray[np.float64]) -> tuple[float, float]:
     middle = float(np.median(values))
-    return middle, _TO_SD * float(np.median(np.abs(np.array(values) - middle)))
+    return middle, _TO_SD * float(np.median(np.abs(values - middle)))
 
 
 @dataclass(frozen=True)

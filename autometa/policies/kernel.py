@@ -39,8 +39,13 @@ class Matern:
 
     def between(self, some: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
         """Of n points with m others, shape (n, m)."""
-        scaled = np.sqrt(5.0) * cdist(some, others) / self.length
-        return np.asarray(self.variance * (1.0 + scaled + scaled**2 / 3.0) * np.exp(-scaled))
+        return self.variance * matern(cdist(some, others), self.length)
+
+
+def matern(distances: NDArray[np.float64], length: float) -> NDArray[np.float64]:
+    """The correlation of points so far apart, of the shape of the distances."""
+    scaled = np.sqrt(5.0) / length * distances
+    return np.asarray((1.0 + scaled + scaled**2 / 3.0) * np.exp(-scaled))
 
 
 def most_likely_length(
@@ -56,10 +61,10 @@ def most_likely_length(
     """
     rows = np.unique(np.linspace(0, len(points) - 1, min(most, len(points))).astype(int))
     y = tables[:, rows].T
+    distances = cdist(points[rows], points[rows])
     best, chosen = -np.inf, LENGTHS[0]
     for length in LENGTHS:
-        covariance = Matern(points, length).rows(rows)[:, rows] + noise * np.eye(len(rows))
-        factor = np.linalg.cholesky(covariance)
+        factor = np.linalg.cholesky(matern(distances, length) + noise * np.eye(len(rows)))
         solved = np.linalg.solve(factor, y)
         signal = np.maximum((solved**2).mean(axis=0), 1e-12)  # of each task, at its most likely value
         evidence = -0.5 * len(rows) * np.log(signal).sum() - len(signal) * np.log(np.diag(factor)).sum()
