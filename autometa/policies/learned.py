@@ -187,7 +187,6 @@ class LearnedPolicy:
         return rng.random(len(pool))
 
 
-<<<<<<< HEAD
 def _affordable(ordered: Sequence[Config], task: Task) -> Config:
     """The best config that takes at most its share of the time left; the cheapest where none does."""
     if task.costs is None:
@@ -197,14 +196,14 @@ def _affordable(ordered: Sequence[Config], task: Task) -> Config:
     allowed = SHARE * (task.costs.limit - sum(spent))
     place = next((i for i, took in enumerate(seconds) if took <= allowed), int(np.argmin(seconds)))
     return ordered[place]
-=======
+
+
 def _by_name(names: Sequence[str], shares: NDArray[np.float64]) -> dict[str, float]:
     """Tasks of one name count together."""
     found = dict.fromkeys(names, 0.0)
     for name, share in zip(names, shares.tolist(), strict=True):
         found[name] += share
     return found
->>>>>>> 7ab254c (Test the learned policy and its process, and refuse checkpoints whose parts do not fit)
 
 
 def _improvement(belief: Belief, observed: Observed) -> NDArray[np.float64]:

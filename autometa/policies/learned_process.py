@@ -174,10 +174,6 @@ class LearnedProcess:
         params = {n: p.detach() for n, p in self.network.named_parameters()}
         asked = trials._replace(given=trials.asked, asked=trials.given)
         loss = partial(negative_log_likelihood, self.network)
-<<<<<<< HEAD
-        moved = ProcessNetwork(**self.network.settings).requires_grad_(False)
-        moved.load_state_dict(adapt(loss, params, asked, self.inner, rule=dict(self.rule)))
-=======
         try:
             found = adapt(loss, params, asked, self.inner, rule=dict(self.rule))
             sound = bool(torch.isfinite(loss(found, asked)))
@@ -187,7 +183,6 @@ class LearnedProcess:
             return self.network
         moved = ProcessNetwork(**self.network.settings)
         moved.load_state_dict(found)
->>>>>>> 7ab254c (Test the learned policy and its process, and refuse checkpoints whose parts do not fit)
         return moved
 
 

@@ -58,7 +58,8 @@ def _fitted_to(n: int) -> int:
     return m
 
 
-_LAST: dict[bytes, tuple[NDArray[np.float64], float]] = {}  # the last fit: most proposals ask for it again
+_LAST: dict[bytes, tuple[NDArray[np.float64], float]] = {}  # fits: most proposals ask for the last ones again
+_KEPT = 8
 
 
 def _fit(points: NDArray[np.float64], losses: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
@@ -82,7 +83,8 @@ def _fit(points: NDArray[np.float64], losses: NDArray[np.float64]) -> tuple[NDAr
         )
         lengths = np.full(points.shape[1], np.exp(usual))
         lengths[varies] = np.exp(found.x[:-1])
-        _LAST.clear()
+        while len(_LAST) >= _KEPT:
+            _LAST.pop(next(iter(_LAST)))
         _LAST[asked] = lengths, float(np.exp(found.x[-1]))
     return _LAST[asked]
 
