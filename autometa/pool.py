@@ -54,6 +54,7 @@ class Pool(Sequence["Config"]):
     def __init__(self, space: Space, configs: Iterable[Config]) -> None:
         self.space = space
         self.configs = tuple(configs)
+        self._parts: tuple[Pool, ...] = ()
         # Replay hands back the very objects of the pool: looking them up by identity spares most of the hashing.
         self._by_identity = {id(c): i for i, c in enumerate(self.configs)}
 
@@ -61,6 +62,21 @@ class Pool(Sequence["Config"]):
     def of(cls, space: Space, configs: Sequence[Config]) -> Pool:
         """The pool itself where the configs are one, else a pool of them."""
         return configs if isinstance(configs, Pool) else cls(space, configs)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Pool]) -> Pool:
+        """The configs of several pools of one space, which have none in common.
+
+        What is known of the configs of a part need not be found again for the whole.
+        """
+        pool = cls(parts[0].space, [config for part in parts for config in part])
+        pool._parts = tuple(parts)
+        return pool
+
+    @property
+    def parts(self) -> tuple[Pool, ...]:
+        """The pools that this one was joined of, in their order; itself where it was not."""
+        return self._parts or (self,)
 
     def __reduce__(self) -> tuple[type[Pool], tuple[Space, tuple[Config, ...]]]:
         return Pool, (self.space, self.configs)  # addresses mean nothing in a copy
@@ -78,7 +94,19 @@ class Pool(Sequence["Config"]):
     def place(self, config: Config) -> int | None:
         """Where a config stands in the pool; None if it does not."""
         found = self._by_identity.get(id(config))
-        return self._by_key.get(key(config)) if found is None else found
+        return self.find(key(config)) if found is None else found
+
+    def find(self, wanted: tuple[tuple[str, str], ...]) -> int | None:
+        """Where the config with a :func:`key` stands in the pool; None if it does not."""
+        if not self._parts:
+            return self._by_key.get(wanted)
+        before = 0
+        for part in self._parts:
+            found = part.find(wanted)
+            if found is not None:
+                return before + found
+            before += len(part)
+        return None
 
     @cached_property
     def _by_key(self) -> dict[tuple[tuple[str, str], ...], int]:
@@ -87,6 +115,8 @@ class Pool(Sequence["Config"]):
     @cached_property
     def units(self) -> NDArray[np.float64]:
         """The configs in the unit cube, shape (C, d); NaN where a hyperparameter is not active."""
+        if self._parts:
+            return np.concatenate([part.units for part in self._parts])
         return np.array([self.space.to_unit(c) for c in self.configs]).reshape(len(self), len(self.space))
 
     @cached_property

@@ -13,6 +13,7 @@ from autometa.policies.gaussian import LossScale
 from autometa.policies.learned import LearnedPolicy
 from autometa.policies.learned_process import KIND, LearnedProcess
 from autometa.policies.meta_features import Reader
+from autometa.policies.pool_memory import PoolMemory
 from autometa.policies.process_network import HEAD, Episode, negative_log_likelihood
 from autometa.policies.tokens import tokens
 from autometa.pool import Pool
@@ -90,7 +91,8 @@ def test_steps_raise_the_likelihood_of_the_trials():
     base = process()
     base.network.emits = False
     found = [
-        likelihood(replace(base, inner=InnerLoop(steps, 0.05, adapts=HEAD), _encoded={})) for steps in (0, 1, 5, 20)
+        likelihood(replace(base, inner=InnerLoop(steps, 0.05, adapts=HEAD), _encoded=PoolMemory()))
+        for steps in (0, 1, 5, 20)
     ]
     assert found == sorted(found)
     assert found[-1] > found[0]
@@ -120,12 +122,16 @@ def test_before_any_trial_there_is_a_belief(one):
     assert np.isfinite(belief.mean).all()
 
 
-def test_only_the_last_pools_are_kept():
-    one = process()
-    pools = [Pool(PLANE, configs(PLANE, 5, seed=s)) for s in range(5)]
-    for pool in pools:
-        one.encode(pool)
-    assert list(one._encoded) == pools[-2:]
+def test_a_pool_of_parts_is_encoded_as_the_whole():
+    one, parts = process(inner=InnerLoop(1, 0.01)), [Pool(CONDITIONAL, list(POOL)[a:b]) for a, b in ((0, 7), (7, 20))]
+    narrow = Pool(CONDITIONAL, [{"algorithm": "tree", "rate": 0.1, "depth": 3}])
+    for _ in range(2):
+        found, whole = one.encode(Pool.joined(parts)), one.encode(Pool(CONDITIONAL, list(POOL)))
+        assert found.basis == pytest.approx(whole.basis, abs=1e-6)
+        assert found.places == pytest.approx(whole.places, abs=1e-6)
+        assert torch.equal(found.tokens, whole.tokens)
+    first, second = believed(one, Pool.joined([*parts, narrow])), believed(one)
+    assert first.mean[:20] == pytest.approx(second.mean, abs=1e-5)
 
 
 # Damaged files

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from autometa.metatrain.synthetic_tasks import SyntheticFamily, prior_tasks
-from autometa.policies.candidates import Observed
 from autometa.policies.learned import LearnedPolicy
 from autometa.policies.past_tasks import PastTask, PastTasks
 from autometa.records.prior_tasks import PriorTasks
@@ -25,9 +24,7 @@ def told(count, seed=0):
 
 
 def cold_share(policy, task):
-    prior, scale = policy._prior(PRIOR.pool)
-    observed = Observed.of(task, PRIOR.pool)
-    return policy._cold_share(policy._belief(PRIOR.pool, prior, scale, observed, {}), PRIOR.pool, observed)
+    return 1.0 - sum(policy.trust(task).values())
 
 
 def test_a_past_that_misleads_is_left_and_one_that_does_not_is_kept():

@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from autometa.parameters import Categorical, Float, Int
-from autometa.policies.past_tasks import NOISE, PastTask, PastTasks, foretell
+from autometa.policies.past_tasks import PastTask, PastTasks
+from autometa.policies.surrogates import NOISE, Surrogates
 from autometa.pool import Pool, kernel_inputs
 from autometa.records.prior_tasks import PriorTasks
 from autometa.space import Space
@@ -32,7 +33,8 @@ def losses_of(loss, pool):
 
 
 def on(task, pool):
-    return PastTask.of(task).on(pool)
+    carried = PastTask.of(task).into(pool.space)
+    return None if carried is None else carried.on(pool)
 
 
 # One past task
@@ -82,7 +84,7 @@ def test_a_value_beyond_the_range_is_its_nearest_end():
     clipped = [{"x": min(max(t.config["x"], 0.2), 0.6), "y": 0.5} for t in task.history]
     pool = pool_of(NARROW)
     points = [kernel_inputs(NARROW, p.units, flagged=[False] * 2) for p in (Pool(NARROW, clipped), pool)]
-    wanted = foretell(points[0], np.array([[t.loss for t in task.history]]), points[1])[0]
+    wanted = Surrogates.fit(points[0], np.array([[t.loss for t in task.history]])).foretell(points[1])[0]
     assert on(task, pool) == pytest.approx(wanted)
 
 
@@ -156,11 +158,11 @@ def test_conditional_spaces_share_what_is_active():
 def test_a_surrogate_is_a_gaussian_process_with_noise():
     rng = np.random.default_rng(0)
     known, wanted, losses = rng.random((20, 2)), rng.random((7, 2)), rng.random((3, 20))
-    found = foretell(known, losses, wanted)
+    found = Surrogates.fit(known, losses).foretell(wanted)
     assert found.shape == (3, 7)
-    assert foretell(known, 1e6 * losses - 3.0, wanted) == pytest.approx(1e6 * found - 3.0)
+    assert Surrogates.fit(known, 1e6 * losses - 3.0).foretell(wanted) == pytest.approx(1e6 * found - 3.0)
     smooth = np.sin(known.sum(axis=1))[None]
-    assert foretell(known, smooth, known)[0] == pytest.approx(smooth[0], abs=3 * NOISE)
+    assert Surrogates.fit(known, smooth).foretell(known)[0] == pytest.approx(smooth[0], abs=3 * NOISE)
 
 
 # Several
@@ -225,3 +227,13 @@ def test_no_past_is_no_task():
     assert len(PastTasks()) == 0
     assert PastTasks().configs(PLANE) == []
     assert PastTasks().on(pool_of(PLANE)).losses.shape == (0, 60)
+
+
+@pytest.mark.parametrize("recording", [True, False])
+def test_a_pool_of_parts_is_told_of_as_the_whole(recording):
+    past = PastTasks(recorded([(0, 3)])) if recording else PastTasks.of([searched(PLANE, bowl(), 30)])
+    one, other = pool_of(PLANE, 20, seed=1), pool_of(PLANE, 15, seed=2)
+    for _ in range(2):  # also where parts are known already
+        found = past.on(Pool.joined([one, other]))
+        assert found.losses == pytest.approx(past.on(Pool(PLANE, [*one, *other])).losses)
+    assert past.on(Pool.joined([other])).losses == pytest.approx(found.losses[:, 20:])

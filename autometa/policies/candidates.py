@@ -56,3 +56,19 @@ class Observed:
     def left(self, pool: Pool) -> list[int]:
         """Places that may be proposed, in their order."""
         return [i for i in range(len(pool)) if i not in self.taken]
+
+
+def representative(losses: NDArray[np.float64], most: int) -> list[int]:
+    """Which of n trials to reckon with where they are many, in their order: the best, the newest, and others evenly.
+
+    Args:
+        losses: in the order of the trials, shape (n,).
+        most: how many; a third are the best ones, a third the newest.
+    """
+    n, third = len(losses), most // 3
+    if n <= most:
+        return list(range(n))
+    kept = set(np.argsort(losses, kind="stable")[:third].tolist()) | set(range(n - third, n))
+    others = [i for i in range(n) if i not in kept]
+    kept |= {others[i] for i in np.linspace(0, len(others) - 1, most - len(kept)).astype(int)}
+    return sorted(kept)

@@ -12,6 +12,7 @@ covariance of the n trials.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -158,31 +159,14 @@ class Belief:
         if not len(places):
             sd, scale = np.sqrt(np.maximum(self.covariance.variances, _LEAST)), float(np.exp(self.scale.log_scale))
             return Posterior(self.mean, sd, float(self.mean.mean()), scale, self.scale.shift)
-        fit = self._fit(places, losses)
-        v = solve_triangular(fit.factor, fit.cross, lower=True, check_finite=False)
-        # The next loss is f plus the shift, which the n trials tell of as well.
-        variance = self.covariance.variances - (v**2).sum(axis=0) + (1.0 - fit.ones @ v) ** 2 / fit.precision
-        observed = (losses - self.scale.shift) / fit.scale - fit.shift
-        mean = self.mean + fit.residuals @ v
-        return Posterior(
-            mean,
-            np.sqrt(np.maximum(variance, _LEAST)),
-            float(observed.min()),
-            fit.scale,
-            self.scale.shift + fit.scale * fit.shift,
-        )
+        return self.fit(places, losses).posterior
 
     def left_out(self, places: NDArray[np.intp], losses: NDArray[np.float64]) -> NDArray[np.float64]:
         """The log density of each of n >= 2 raw losses given the others, at the most probable scale, shape (n,)."""
-        fit = self._fit(places, losses)
-        inverse = cho_solve((fit.factor, True), np.eye(len(places)), check_finite=False)
-        told = inverse.sum(axis=1)
-        inverse -= np.outer(told, told) / fit.precision
-        variances = 1.0 / np.diag(inverse)
-        apart = inverse @ ((losses - self.scale.shift) / fit.scale - self.mean[places]) * variances
-        return np.asarray(-0.5 * (np.log(2 * np.pi * variances) + apart**2 / variances) - np.log(fit.scale))
+        return self.fit(places, losses).left_out
 
-    def _fit(self, places: NDArray[np.intp], losses: NDArray[np.float64]) -> _Fit:
+    def fit(self, places: NDArray[np.intp], losses: NDArray[np.float64]) -> Fit:
+        """What n >= 1 trials speak for; arguments as of :meth:`given`."""
         n, prior = len(places), self.scale
         cross = self.covariance.rows(places)
         factor = np.linalg.cholesky(cross[:, places] + self.noise * np.eye(n))
@@ -202,14 +186,17 @@ class Belief:
         )
         best = int(np.argmax(evidence))
         precision = float(o @ o + 1.0 / shift_variance[best])
-        return _Fit(cross, np.asarray(factor), o, residuals[best], float(scales[best]), float(shifts[best]), precision)
+        scale, shift = float(scales[best]), float(shifts[best])
+        return Fit(self, places, losses, cross, np.asarray(factor), o, residuals[best], scale, shift, precision)
 
 
-@dataclass(frozen=True)
-class _Fit:
-    """The scale and the shift that n trials speak for.
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """The scale and the shift that n trials speak for, and what follows from them.
 
     Attributes:
+        belief: before the trials.
+        places, losses: of the trials, shape (n,).
         cross: covariance of the trials with all configs, shape (n, C).
         factor: L, shape (n, n).
         ones, residuals: L^-1 of ones, and of what mean and shift leave of the losses, shape (n,).
@@ -218,6 +205,9 @@ class _Fit:
         precision: of the shift, given the trials.
     """
 
+    belief: Belief
+    places: NDArray[np.intp]
+    losses: NDArray[np.float64]
     cross: NDArray[np.float64]
     factor: NDArray[np.float64]
     ones: NDArray[np.float64]
@@ -225,6 +215,33 @@ class _Fit:
     scale: float
     shift: float
     precision: float
+
+    @cached_property
+    def posterior(self) -> Posterior:
+        """The belief after the trials."""
+        belief = self.belief
+        v = solve_triangular(self.factor, self.cross, lower=True, check_finite=False)
+        # The next loss is f plus the shift, which the n trials tell of as well.
+        variance = belief.covariance.variances - (v**2).sum(axis=0) + (1.0 - self.ones @ v) ** 2 / self.precision
+        observed = (self.losses - belief.scale.shift) / self.scale - self.shift
+        return Posterior(
+            belief.mean + self.residuals @ v,
+            np.sqrt(np.maximum(variance, _LEAST)),
+            float(observed.min()),
+            self.scale,
+            belief.scale.shift + self.scale * self.shift,
+        )
+
+    @cached_property
+    def left_out(self) -> NDArray[np.float64]:
+        """See :meth:`Belief.left_out`."""
+        inverse = cho_solve((self.factor, True), np.eye(len(self.places)), check_finite=False)
+        told = inverse.sum(axis=1)
+        inverse -= np.outer(told, told) / self.precision
+        variances = 1.0 / np.diag(inverse)
+        apart = inverse @ ((self.losses - self.belief.scale.shift) / self.scale - self.belief.mean[self.places])
+        apart *= variances
+        return np.asarray(-0.5 * (np.log(2 * np.pi * variances) + apart**2 / variances) - np.log(self.scale))
 
 
 @dataclass(frozen=True)

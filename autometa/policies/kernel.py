@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,12 +38,18 @@ class Matern:
 
     def between(self, some: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
         """Of n points with m others, shape (n, m)."""
-        return self.variance * matern(cdist(some, others), self.length)
+        return self.variance * matern(distances(some, others), self.length)
 
 
-def matern(distances: NDArray[np.float64], length: float) -> NDArray[np.float64]:
+def distances(some: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of n points from m others, shape (n, m), by one product of matrices."""
+    squares = (some**2).sum(axis=1)[:, None] + (others**2).sum(axis=1) - 2.0 * (some @ others.T)
+    return np.asarray(np.sqrt(np.maximum(squares, 0.0, out=squares), out=squares))
+
+
+def matern(apart: NDArray[np.float64], length: float) -> NDArray[np.float64]:
     """The correlation of points so far apart, of the shape of the distances."""
-    scaled = np.sqrt(5.0) / length * distances
+    scaled = np.sqrt(5.0) / length * apart
     return np.asarray((1.0 + scaled + scaled**2 / 3.0) * np.exp(-scaled))
 
 
@@ -61,10 +66,10 @@ def most_likely_length(
     """
     rows = np.unique(np.linspace(0, len(points) - 1, min(most, len(points))).astype(int))
     y = tables[:, rows].T
-    distances = cdist(points[rows], points[rows])
+    apart = distances(points[rows], points[rows])
     best, chosen = -np.inf, LENGTHS[0]
     for length in LENGTHS:
-        factor = np.linalg.cholesky(matern(distances, length) + noise * np.eye(len(rows)))
+        factor = np.linalg.cholesky(matern(apart, length) + noise * np.eye(len(rows)))
         solved = np.linalg.solve(factor, y)
         signal = np.maximum((solved**2).mean(axis=0), 1e-12)  # of each task, at its most likely value
         evidence = -0.5 * len(rows) * np.log(signal).sum() - len(signal) * np.log(np.diag(factor)).sum()

@@ -9,8 +9,8 @@ import numpy as np
 from scipy.special import expit
 
 from autometa.policies.acquisition import expected_improvement
-from autometa.policies.candidates import Observed
-from autometa.policies.drawn_pool import draw_pool
+from autometa.policies.candidates import Observed, representative
+from autometa.policies.drawn_pool import draw_base, draw_pool
 from autometa.policies.gaussian import LossScale
 from autometa.policies.own_process import FEWEST, own_belief, tamed
 from autometa.policies.past_tasks import PastTasks
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from autometa.policies.gaussian import Belief
+    from autometa.policies.gaussian import Belief, Fit
     from autometa.policies.learned_process import LearnedProcess
-    from autometa.space import Config
+    from autometa.space import Config, Space
 
-CANDIDATES = 1_024
+BASE, NEIGHBOURS = 768, 256  # candidates where none are given: known and random ones, and those near the best
 TOLD = 3  # prior tasks from which on they tell the scale of raw losses
 SHARE = 0.25  # of the time left that one trial may take
 DEARER = 32  # configs that are looked through for one that is not too dear
@@ -87,11 +87,13 @@ class LearnedPolicy:
         self._parts = parts or Parts()
         self._process = process if self._parts.process else None
         self._known: tuple[Pool, PriorTasks, LossScale | None] | None = None
+        self._base: tuple[Space, list[int], Pool] | None = None
 
     def propose(self, task: Task, *, n: int, seed: int, candidates: Sequence[Config] | None = None) -> list[Config]:
         """The next n configs; see :class:`autometa.task.Policy`."""
         if candidates is None:
-            pool = draw_pool(task, self._past.configs(task.space), count=CANDIDATES, seed=seed)
+            base = self._base_of(task.space, [seed, len(task.history).bit_length()])
+            pool = draw_pool(task, base, neighbours=NEIGHBOURS, most=MOST, seed=seed)
         else:
             pool = Pool.of(task.space, candidates)
         proposals: list[Config] = []
@@ -115,9 +117,15 @@ class LearnedPolicy:
         prior, scale = self._prior(pool)
         if not len(prior):
             return {}
-        told = 1.0 - self._cold_share(self._belief(pool, prior, scale, observed, task.features), pool, observed)
-        weights = agreement(prior, observed, scale or LossScale.vague(observed.losses))
-        return _by_name(prior.names, told * weights)
+        told = self._belief(pool, prior, scale, observed, task.features).fit(observed.places, observed.losses)
+        share = 1.0 - self._cold_share(told, self._cold(pool, observed))
+        return _by_name(prior.names, share * agreement(prior, observed, scale or LossScale.vague(observed.losses)))
+
+    def _base_of(self, space: Space, seed: list[int]) -> Pool:
+        """Known and random configs of a space, kept until others are asked about."""
+        if self._base is None or self._base[:2] != (space, seed):
+            self._base = (space, seed, draw_base(space, self._past.configs(space), count=BASE, seed=seed))
+        return self._base[2]
 
     def _score(self, pool: Pool, task: Task, rng: np.random.Generator) -> NDArray[np.float64]:
         """The worth of each config of a pool, higher is better, shape (C,)."""
@@ -126,20 +134,21 @@ class LearnedPolicy:
         knows = len(prior) > 0 or self._process is not None
         if len(observed.places) < (1 if knows else START):
             return self._first(pool, prior, observed, task, rng)
-        belief = self._belief(pool, prior, scale, observed, task.features)
-        share = self._cold_share(belief, pool, observed)
-        observed = _with_pending(belief, observed, pool, task)
+        told = self._belief(pool, prior, scale, observed, task.features).fit(observed.places, observed.losses)
+        cold = self._cold(pool, observed)
+        share = self._cold_share(told, cold)
+        observed = _with_pending(told, pool, task, observed)
         total = np.zeros(len(pool))
-        experts = [_improvement(belief, observed)]
+        experts = [_improvement(_again(told, observed.places, observed.losses))]
         if self._parts.copies and len(prior):
-            told = scale or LossScale.vague(observed.losses)
-            experts.append(improvement_on_copies(prior, observed, told))
+            experts.append(improvement_on_copies(prior, observed, scale or LossScale.vague(observed.losses)))
         for score in experts:
             total += (1.0 - share) / len(experts) * _relative(score, observed)
-        if share > 0.0:
+        if cold is not None:
             losses = tamed(observed.losses)
-            own = own_belief(pool, observed.places, losses)
-            total += share * _relative(_improvement(own, replace(observed, losses=losses)), observed)
+            if not np.array_equal(losses, cold.losses):
+                cold = own_belief(pool, observed.places, losses).fit(observed.places, losses)
+            total += share * _relative(_improvement(cold), observed)
         return total
 
     def _prior(self, pool: Pool) -> tuple[PriorTasks, LossScale | None]:
@@ -164,15 +173,18 @@ class LearnedPolicy:
             return shared_belief(prior, scale or LossScale.vague(observed.losses))
         return own_belief(pool, observed.places, tamed(observed.losses))
 
-    def _cold_share(self, belief: Belief, pool: Pool, observed: Observed) -> float:
-        """In [0, 1]: how far to trust the trials alone."""
+    def _cold(self, pool: Pool, observed: Observed) -> Fit | None:
+        """What the trials say by themselves; None where they are too few."""
         if not self._parts.cold or len(observed.places) < FEWEST:
+            return None
+        return own_belief(pool, observed.places, observed.losses).fit(observed.places, observed.losses)
+
+    def _cold_share(self, told: Fit, cold: Fit | None) -> float:
+        """In [0, 1]: how far to trust the trials alone."""
+        if cold is None:
             return 0.0
-        places, losses = observed.places, observed.losses
-        cold = own_belief(pool, places, losses).left_out(places, losses).sum()
-        told = belief.left_out(places, losses).sum()
-        least = self._parts.least_cold
-        return least + (1.0 - least) * float(expit(self._parts.doubt + cold - told))
+        least, apart = self._parts.least_cold, float(cold.left_out.sum() - told.left_out.sum())
+        return least + (1.0 - least) * float(expit(self._parts.doubt + apart))
 
     def _first(
         self, pool: Pool, prior: PriorTasks, observed: Observed, task: Task, rng: np.random.Generator
@@ -206,8 +218,13 @@ def _by_name(names: Sequence[str], shares: NDArray[np.float64]) -> dict[str, flo
     return found
 
 
-def _improvement(belief: Belief, observed: Observed) -> NDArray[np.float64]:
-    posterior = belief.given(observed.places, observed.losses)
+def _again(fit: Fit, places: NDArray[np.intp], losses: NDArray[np.float64]) -> Fit:
+    """The belief fitted to these trials, which may be the ones it is fitted to."""
+    return fit if len(places) == len(fit.places) else fit.belief.fit(places, losses)
+
+
+def _improvement(fit: Fit) -> NDArray[np.float64]:
+    posterior = fit.posterior
     return expected_improvement(posterior.mean, posterior.sd, posterior.best)
 
 
@@ -218,13 +235,13 @@ def _relative(score: NDArray[np.float64], observed: Observed) -> NDArray[np.floa
     return np.asarray(free / max(float(free.max()), np.finfo(float).tiny))
 
 
-def _with_pending(belief: Belief, observed: Observed, pool: Pool, task: Task) -> Observed:
+def _with_pending(told: Fit, pool: Pool, task: Task, observed: Observed) -> Observed:
     """The trials with those under way, whose losses are taken to be what is expected of them (a kriging believer)."""
     places = {place for t in task.pending if (place := pool.place(t.config)) is not None}
     waiting = np.array(sorted(places - set(observed.places.tolist())), np.intp)
     if not len(waiting):
         return observed
-    posterior = belief.given(observed.places, observed.losses)
+    posterior = told.posterior
     expected = posterior.shift + posterior.scale * posterior.mean[waiting]
     return replace(
         observed,
@@ -234,13 +251,6 @@ def _with_pending(belief: Belief, observed: Observed, pool: Pool, task: Task) ->
 
 
 def _fewer(observed: Observed) -> Observed:
-    """At most MOST of the trials: the best third, the newest third, and others evenly."""
-    n = len(observed.places)
-    if n <= MOST:
-        return observed
-    third = MOST // 3
-    kept = set(np.argsort(observed.losses, kind="stable")[:third].tolist()) | set(range(n - third, n))
-    others = [i for i in range(n) if i not in kept]
-    kept |= {others[i] for i in np.linspace(0, len(others) - 1, MOST - len(kept)).astype(int)}
-    chosen = np.array(sorted(kept))
+    """At most MOST of the trials."""
+    chosen = np.array(representative(observed.losses, MOST), np.intp)
     return replace(observed, places=observed.places[chosen], losses=observed.losses[chosen])

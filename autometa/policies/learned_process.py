@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.nn.functional import pad
 
 from autometa.adaptation import InnerLoop, adapt
 from autometa.checkpoint import Checkpoint
@@ -16,6 +17,7 @@ from autometa.errors import ModelError
 from autometa.policies.gaussian import Belief, LossScale, LowRank, Sum
 from autometa.policies.kernel import Matern
 from autometa.policies.meta_features import Reader
+from autometa.policies.pool_memory import PoolMemory
 from autometa.policies.process_network import HEAD, Episode, Head, ProcessNetwork, negative_log_likelihood
 from autometa.policies.tokens import tokens
 
@@ -32,7 +34,6 @@ INNER = ("steps", "rate", "rates", "second_order", "adapts")  # settings that ar
 READER = ("names", "middle", "spread")
 MIDDLE, SPREAD = 0.4, 0.25  # of scaled losses, where no prior task tells of raw ones
 LARGEST = 1e30  # scaled loss: numbers are of single precision
-POOLS = 2  # whose encodings are kept
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,21 @@ class Encoded:
     basis: NDArray[np.float64]
     places: NDArray[np.float64]
 
+    @classmethod
+    def joined(cls, parts: Sequence[Encoded]) -> Encoded:
+        """The pools of several one after another."""
+        if len(parts) == 1:
+            return parts[0]
+        most = max(part.there.shape[1] for part in parts)
+        return cls(
+            parts[0].space,
+            torch.cat([pad(part.tokens, (0, 0, 0, most - part.tokens.shape[1])) for part in parts]),
+            torch.cat([pad(part.there, (0, most - part.there.shape[1])) for part in parts]),
+            torch.cat([part.embedded for part in parts]),
+            np.concatenate([part.basis for part in parts]),
+            np.concatenate([part.places for part in parts]),
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class LearnedProcess:
@@ -73,7 +89,7 @@ class LearnedProcess:
     inner: InnerLoop = field(default_factory=lambda: InnerLoop(steps=0))
     rule: Mapping[str, Tensor] = field(default_factory=dict)
     card: Mapping[str, Any] = field(default_factory=dict)
-    _encoded: dict[Pool, Encoded] = field(default_factory=dict, repr=False)
+    _encoded: PoolMemory[Encoded] = field(default_factory=PoolMemory, repr=False)
 
     def __post_init__(self) -> None:
         self.network.requires_grad_(False)
@@ -159,12 +175,8 @@ class LearnedProcess:
         return _belief(known, head, scale)
 
     def encode(self, pool: Pool) -> Encoded:
-        """What the network makes of a pool; kept for the last pools asked about."""
-        if pool not in self._encoded:
-            while len(self._encoded) >= POOLS:
-                self._encoded.pop(next(iter(self._encoded)))
-            self._encoded[pool] = encoded(self.network, pool)
-        return self._encoded[pool]
+        """What the network makes of a pool."""
+        return Encoded.joined(self._encoded.parts(pool, partial(encoded, self.network)))
 
     def _adapted(self, trials: Episode) -> ProcessNetwork:
         """The network after the inner steps on the marginal likelihood of the trials.

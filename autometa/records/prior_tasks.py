@@ -110,8 +110,8 @@ class PriorTasks:
         is 1. A failed config is 1. A config that a task has not evaluated gets the mean of the tasks that have.
         """
         if how not in self._scaled:
-            rows = [_scale(row, how) for row in self.losses]
-            table = np.array(rows).reshape(self.losses.shape)
+            table = _min_max(self.losses) if how == "min_max" else np.array([_scale(row, how) for row in self.losses])
+            table = table.reshape(self.losses.shape)
             known = ~np.isnan(table)
             mean = np.where(known, table, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
             mean[~known.any(axis=0)] = 0.5
@@ -123,7 +123,19 @@ class PriorTasks:
         return {}
 
 
+def _min_max(losses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shape (S, C), all tasks at once: it is asked for at every proposal."""
+    finite = np.isfinite(losses)
+    low = np.where(finite, losses, np.inf).min(axis=1, keepdims=True, initial=np.inf)
+    high = np.where(finite, losses, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
+    size = np.where(high > low, high - low, 1.0)
+    scaled = np.where(finite, (np.where(finite, losses, low) - low) / size, 1.0)
+    scaled[np.isnan(losses)] = np.nan
+    return np.asarray(scaled)
+
+
 def _scale(losses: NDArray[np.float64], how: Scaling) -> NDArray[np.float64]:
+    """Of one task, by "ranks" or "top_half", shape (C,)."""
     known = ~np.isnan(losses)
     finite = np.isfinite(losses)
     scaled = np.full(len(losses), np.nan)
@@ -131,7 +143,7 @@ def _scale(losses: NDArray[np.float64], how: Scaling) -> NDArray[np.float64]:
         scaled[known] = (rankdata(losses[known]) - 1) / max(known.sum() - 1, 1)
         return scaled
     low = losses[finite].min()
-    high = losses[finite].max() if how == "min_max" else np.median(np.where(np.isfinite(losses), losses, np.inf)[known])
+    high = np.median(np.where(finite, losses, np.inf)[known])
     if not np.isfinite(high):
         high = losses[finite].max()
     scaled[finite] = np.minimum((losses[finite] - low) / (high - low), 1.0) if high > low else 0.0
