@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from importlib.resources import files
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -56,6 +57,8 @@ class Space:
     version: str = ""
     fidelity: str | None = None
     _by_name: dict[str, Parameter] = field(init=False, repr=False, compare=False)
+    # Neighbours of one condition, each with the place of its first: a condition is looked at once for all of them.
+    _groups: tuple[tuple[int, tuple[Parameter, ...]], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         seen: dict[str, Parameter] = {}
@@ -78,6 +81,9 @@ class Space:
         if self.fidelity is not None and self.fidelity not in seen:
             raise SpaceError(f"the fidelity must be a parameter; got {self.fidelity!r}")
         object.__setattr__(self, "_by_name", seen)
+        groups = [tuple(group) for _, group in groupby(self.parameters, key=lambda p: p.when)]
+        first = accumulate((len(group) for group in groups), initial=0)
+        object.__setattr__(self, "_groups", tuple(zip(first, groups, strict=False)))
 
     def __len__(self) -> int:
         return len(self.parameters)
@@ -191,11 +197,12 @@ class Space:
     def active(self, config: Config) -> Iterator[Parameter]:
         """The parameters that are active given the values of their parents in ``config``."""
         known: dict[str, Value] = {}  # values of active parameters only: an inactive parent activates nothing
-        for p in self.parameters:
-            if _is_active(p, known):
-                if p.name in config:
-                    known[p.name] = config[p.name]
-                yield p
+        for _, group in self._groups:
+            if _is_active(group[0], known):
+                for p in group:
+                    if p.name in config:
+                        known[p.name] = config[p.name]
+                    yield p
 
     def check(self, config: Config) -> None:
         """Hold a config to the space.
@@ -271,9 +278,10 @@ class Space:
     def from_unit(self, unit: Sequence[float] | NDArray[np.float64]) -> dict[str, Value]:
         """The config at a place in the unit cube; coordinates of inactive parameters are not read."""
         config: dict[str, Value] = {}
-        for p, u in zip(self.parameters, unit, strict=True):
-            if _is_active(p, config):
-                config[p.name] = p.default if math.isnan(u) else p.from_unit(float(u))
+        for first, group in self._groups:
+            if _is_active(group[0], config):
+                for p, u in zip(group, unit[first : first + len(group)], strict=True):
+                    config[p.name] = p.default if math.isnan(u) else p.from_unit(float(u))
         return config
 
     def sample(self, rng: np.random.Generator) -> dict[str, Value]:

@@ -99,9 +99,10 @@ class LearnedPolicy:
         proposals: list[Config] = []
         while len(proposals) < n:
             rng = np.random.default_rng([seed, len(task.history)])
-            left = Observed.of(task, pool).left(pool)
+            observed = Observed.of(task, pool)
+            left = observed.left(pool)
             if left:
-                order = np.argsort(-self._score(pool, task, rng)[left], kind="stable")
+                order = np.argsort(-self._score(pool, task, _fewer(observed), rng)[left], kind="stable")
                 proposals.append(_affordable([pool[left[i]] for i in order[:DEARER]], task))
             else:  # a small space is used up
                 proposals.append(pool[int(rng.integers(len(pool)))])
@@ -127,10 +128,9 @@ class LearnedPolicy:
             self._base = (space, seed, draw_base(space, self._past.configs(space), count=BASE, seed=seed))
         return self._base[2]
 
-    def _score(self, pool: Pool, task: Task, rng: np.random.Generator) -> NDArray[np.float64]:
+    def _score(self, pool: Pool, task: Task, observed: Observed, rng: np.random.Generator) -> NDArray[np.float64]:
         """The worth of each config of a pool, higher is better, shape (C,)."""
         prior, scale = self._prior(pool)
-        observed = _fewer(Observed.of(task, pool))
         knows = len(prior) > 0 or self._process is not None
         if len(observed.places) < (1 if knows else START):
             return self._first(pool, prior, observed, task, rng)
