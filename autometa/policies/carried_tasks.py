@@ -55,7 +55,7 @@ class CarriedTasks:
 
     Attributes:
         space: of the pools that are asked about.
-        recorded: tasks on shared configs, without gaps; None for none.
+        recorded: tasks on shared configs of that space or of a larger one, without gaps; None for none.
         tasks: others.
     """
 
@@ -78,7 +78,9 @@ class CarriedTasks:
         """Shape (S, C)."""
         tables = [t.on(pool)[None, :] for t in self.tasks]
         if self.recorded is not None:
-            losses = self._surrogates.foretell(points_of(self.space, pool.units))
+            theirs = self.recorded.pool.space  # of which the space asked about may be a part
+            units = pool.units if theirs is self.space else Pool(theirs, pool.configs).units
+            losses = self._surrogates.foretell(points_of(theirs, units))
             for i, config in enumerate(self.recorded.pool):
                 place = pool.place(config)
                 if place is not None:
@@ -89,7 +91,7 @@ class CarriedTasks:
     @cached_property
     def _surrogates(self) -> Surrogates:
         assert self.recorded is not None
-        return Surrogates.fit(points_of(self.space, self.recorded.pool.units), self.recorded.losses)
+        return Surrogates.fit(points_of(self.recorded.pool.space, self.recorded.pool.units), self.recorded.losses)
 
 
 def points_of(space: Space, units: NDArray[np.float64]) -> NDArray[np.float64]:
