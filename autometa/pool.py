@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, TypeAlias, overload
 
 import numpy as np
 
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
     from autometa.space import Config, Space
 
+Key: TypeAlias = tuple[tuple[str, str], ...]
 
-def key(config: Config) -> tuple[tuple[str, str], ...]:
+
+def key(config: Config) -> Key:
     """Something equal for equal configs and hashable."""
     return tuple(sorted((name, repr(value)) for name, value in config.items()))
 
@@ -64,6 +66,13 @@ class Pool(Sequence["Config"]):
         return configs if isinstance(configs, Pool) else cls(space, configs)
 
     @classmethod
+    def keyed(cls, space: Space, configs: Mapping[Key, Config]) -> Pool:
+        """A pool of configs whose :func:`key` is known."""
+        pool = cls(space, configs.values())
+        pool._by_key = {k: i for i, k in enumerate(configs)}
+        return pool
+
+    @classmethod
     def joined(cls, parts: Sequence[Pool]) -> Pool:
         """The configs of several pools of one space, which have none in common.
 
@@ -96,7 +105,7 @@ class Pool(Sequence["Config"]):
         found = self._by_identity.get(id(config))
         return self.find(key(config)) if found is None else found
 
-    def find(self, wanted: tuple[tuple[str, str], ...]) -> int | None:
+    def find(self, wanted: Key) -> int | None:
         """Where the config with a :func:`key` stands in the pool; None if it does not."""
         if not self._parts:
             return self._by_key.get(wanted)
@@ -109,7 +118,7 @@ class Pool(Sequence["Config"]):
         return None
 
     @cached_property
-    def _by_key(self) -> dict[tuple[tuple[str, str], ...], int]:
+    def _by_key(self) -> dict[Key, int]:
         return {key(c): i for i, c in reversed(list(enumerate(self.configs)))}
 
     @cached_property

@@ -34,9 +34,10 @@ def test_what_was_not_asked_about_for_long_is_forgotten():
 
 def test_a_joined_pool_is_that_of_all_configs():
     one, other = pools(2)
-    joined, whole = Pool.joined([one, other]), Pool(CONDITIONAL, [*one, *other])
+    keyed = Pool.keyed(CONDITIONAL, {key(c): c for c in other})
+    joined, whole = Pool.joined([one, keyed]), Pool(CONDITIONAL, [*one, *other])
     assert list(joined) == list(whole)
-    assert joined.parts == (one, other)
+    assert joined.parts == (one, keyed)
     assert whole.parts == (whole,)
     assert joined.units == pytest.approx(whole.units, nan_ok=True)
     assert joined.inputs == pytest.approx(whole.inputs)

@@ -10,7 +10,7 @@ import numpy as np
 
 from autometa.policies.pool_memory import PoolMemory
 from autometa.policies.surrogates import Surrogates
-from autometa.pool import Pool, kernel_inputs
+from autometa.pool import Key, Pool, kernel_inputs
 from autometa.records.prior_tasks import PriorTasks
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class CarriedTask:
     features: Mapping[str, float | str]
     shared: tuple[bool, ...]
     surrogate: Surrogates
-    known: dict[tuple[tuple[str, str], ...], float]
+    known: dict[Key, float]
 
     def on(self, pool: Pool) -> NDArray[np.float64]:
         """Losses of all configs of a pool, tamed, shape (C,), foretold where they were not evaluated."""

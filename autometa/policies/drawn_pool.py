@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autometa.policies.candidates import representative
-from autometa.pool import Pool, key
+from autometa.pool import Key, Pool, key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,13 +33,13 @@ def draw_base(space: Space, known: Sequence[Config], *, count: int, seed: Sequen
         seed: of what is drawn.
     """
     rng = np.random.default_rng(list(seed))
-    found: dict[object, Config] = {key(c): c for c in known[: count // 3]}
+    found: dict[Key, Config] = {key(c): c for c in known[: count // 3]}
     for _ in range(4 * count):  # a small space has no more to draw at some point
         if len(found) >= count:
             break
         config = space.sample(rng)
         found.setdefault(key(config), config)
-    return Pool(space, found.values())
+    return Pool.keyed(space, found)
 
 
 def draw_pool(task: Task, base: Pool, *, neighbours: int, most: int, seed: int) -> Pool:
@@ -62,10 +62,10 @@ def draw_pool(task: Task, base: Pool, *, neighbours: int, most: int, seed: int) 
         k = key(config)
         if k not in trials and base.find(k) is None:
             new.setdefault(k, config)
-    return Pool.joined([base, Pool(space, new.values())])
+    return Pool.joined([base, Pool.keyed(space, new)])
 
 
-def _reckoned(trials: dict[tuple[tuple[str, str], ...], Trial], most: int) -> dict[tuple[tuple[str, str], ...], Trial]:
+def _reckoned(trials: dict[Key, Trial], most: int) -> dict[Key, Trial]:
     """Those under way, and of the others so many as tell most; by key."""
     done = [(k, t) for k, t in trials.items() if t.state != "running"]
     losses = np.array([t.loss if t.state == "complete" else np.inf for _, t in done])

@@ -98,17 +98,19 @@ class LossScale:
     def fit(cls, scaled: NDArray[np.float64], raw: NDArray[np.float64]) -> LossScale:
         """From the losses of S tasks on C configs, both of shape (S, C); raw ones may be NaN or infinite."""
         known = np.isfinite(raw)
-        lowest, highest = np.where(known, scaled, np.inf).min(axis=1), np.where(known, scaled, -np.inf).max(axis=1)
-        varied = highest > lowest  # a constant task has no scale
+        lowest = scaled.min(axis=1, where=known, initial=np.inf)
+        varied = scaled.max(axis=1, where=known, initial=-np.inf) > lowest  # a constant task has no scale
         if not varied.any():
             return cls(0.0, 1.0, 0.0, 1.0)
-        known, f, y = known[varied], scaled[varied], np.where(known, raw, 0.0)[varied]
         count = known.sum(axis=1)
-        middle = (known * f).sum(axis=1) / count
-        centred = known * (f - middle[:, None])
-        slopes = (centred * y).sum(axis=1) / np.maximum((centred**2).sum(axis=1), _LEAST)
-        shift, shift_sd = _middle(y.sum(axis=1) / count - slopes * middle)
-        log_scale, log_scale_sd = _middle(np.log(np.maximum(slopes, _LEAST)))
+        middle = np.einsum("sc,sc->s", known, scaled) / np.maximum(count, 1)
+        centred = np.where(known, scaled - middle[:, None], 0.0)
+        y = raw if known.all() else np.where(known, raw, 0.0)
+        squares = np.maximum(np.einsum("sc,sc->s", centred, centred), _LEAST)
+        slopes = np.einsum("sc,sc->s", centred, y) / squares
+        shifts = y.sum(axis=1) / np.maximum(count, 1) - slopes * middle
+        shift, shift_sd = _middle(shifts[varied])
+        log_scale, log_scale_sd = _middle(np.log(np.maximum(slopes[varied], _LEAST)))
         # Prior tasks that all agree do not make the new one certain.
         return cls(shift, max(shift_sd, 0.01 * float(np.exp(log_scale))), log_scale, max(log_scale_sd, 0.05))
 

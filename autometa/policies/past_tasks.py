@@ -13,7 +13,7 @@ from autometa.parameters import Categorical
 from autometa.policies.candidates import LARGEST
 from autometa.policies.carried_tasks import CarriedTask, CarriedTasks, points_of
 from autometa.policies.surrogates import Surrogates, tamed_with_failures
-from autometa.pool import Pool, key
+from autometa.pool import Key, Pool, key
 from autometa.records.prior_tasks import FEWEST, PriorTasks
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class PastTask:
     @classmethod
     def of(cls, task: Task) -> PastTask:
         """From a history; of equal configs the last counts."""
-        found: dict[object, tuple[Config, float]] = {}
+        found: dict[Key, tuple[Config, float]] = {}
         for t in task.history:
             if t.state == "failed" or (t.state == "complete" and t.budget >= 1.0):
                 known = t.state == "complete" and np.isfinite(t.loss)
@@ -111,7 +111,7 @@ class PastTasks:
         for task in self.tasks:
             best = np.argsort(task.losses, kind="stable")
             ranked += [(rank, task.configs[int(i)]) for rank, i in enumerate(best) if np.isfinite(task.losses[i])]
-        found: dict[object, Config] = {}
+        found: dict[Key, Config] = {}
         for _, config in sorted(ranked, key=lambda pair: pair[0]):
             fitted = config if space.has(config) else space.fit(config)
             if fitted is not None:

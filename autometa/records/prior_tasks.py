@@ -113,9 +113,11 @@ class PriorTasks:
             table = _min_max(self.losses) if how == "min_max" else np.array([_scale(row, how) for row in self.losses])
             table = table.reshape(self.losses.shape)
             known = ~np.isnan(table)
-            mean = np.where(known, table, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-            mean[~known.any(axis=0)] = 0.5
-            self._scaled[how] = np.where(known, table, mean)
+            if not known.all():
+                mean = np.where(known, table, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+                mean[~known.any(axis=0)] = 0.5
+                table = np.where(known, table, mean)
+            self._scaled[how] = table
         return self._scaled[how]
 
     @cached_property
@@ -126,11 +128,11 @@ class PriorTasks:
 def _min_max(losses: NDArray[np.float64]) -> NDArray[np.float64]:
     """Shape (S, C), all tasks at once: it is asked for at every proposal."""
     finite = np.isfinite(losses)
-    low = np.where(finite, losses, np.inf).min(axis=1, keepdims=True, initial=np.inf)
-    high = np.where(finite, losses, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
-    size = np.where(high > low, high - low, 1.0)
-    scaled = np.where(finite, (np.where(finite, losses, low) - low) / size, 1.0)
-    scaled[np.isnan(losses)] = np.nan
+    low = losses.min(axis=1, keepdims=True, where=finite, initial=np.inf)
+    high = losses.max(axis=1, keepdims=True, where=finite, initial=-np.inf)
+    scaled = losses - low
+    scaled /= np.where(high > low, high - low, 1.0)
+    scaled[np.isinf(losses)] = 1.0
     return np.asarray(scaled)
 
 
