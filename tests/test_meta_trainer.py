@@ -117,6 +117,19 @@ def test_patience_ends_a_training_that_no_longer_gets_better():
     assert "step 50 of 60" in str(told[-1])
 
 
+def test_a_time_limit_ends_with_a_last_validation(tmp_path):
+    told, file = [], tmp_path / "training.safetensors"
+    held = MetaTrainer(
+        partial(meta_gradient, distance, INNER), draw, validate, Settings(steps=10**6, validate_every=10**5),
+        checkpoint=file, watch=told.append, time_limit=0.3,
+    )  # fmt: skip
+    held.train(begin())
+    assert [p.step for p in told] == [held.progress.step]
+    assert told[0].step < 10**5
+    assert told[0].left == 0.0
+    assert file.exists()
+
+
 def test_a_training_that_never_validates_finitely_gives_the_start_back():
     assert equal(trainer(validate=lambda _: math.nan).train(begin()), begin())
 

@@ -100,6 +100,10 @@ class MetaTrainer:
         about: what is trained besides, in words; a checkpoint of something else is refused.
         checkpoint: file to resume from and to write at each validation; None to keep nothing.
         watch: is told how it goes.
+        time_limit: seconds after which it ends with a last validation, those before a kill counted; None for none.
+
+    Attributes:
+        progress: where it stands; None before the first validation.
     """
 
     def __init__(
@@ -112,10 +116,12 @@ class MetaTrainer:
         about: str = "",
         checkpoint: Path | None = None,
         watch: Callable[[Progress], None] = lambda _: None,
+        time_limit: float | None = None,
     ) -> None:
         self._gradient, self._draw, self._validate = gradient, draw, validate
         self._settings, self._checkpoint, self._watch = settings, checkpoint, watch
-        self._about = about
+        self._about, self._limit = about, math.inf if time_limit is None else time_limit
+        self.progress: Progress | None = None
 
     def train(self, learner: Learner) -> Learner:
         """The best learner by validation, found from this one on. The one passed in is not changed.
@@ -129,24 +135,31 @@ class MetaTrainer:
             self._checkpoint.parent.mkdir(parents=True, exist_ok=True)
             if self._checkpoint.exists():
                 state.restore(Checkpoint.load(self._checkpoint, KIND), self._checkpoint)
+                self.progress = state.progress(math.nan, self._limit)
         losses: list[float] = []
-        began = time.monotonic() - state.seconds
-        while not state.over:
+        began, validating = time.monotonic() - state.seconds, 0.0
+        while not state.over and state.seconds < self._limit:
             with torch.random.fork_rng():
                 seed = _mixed(self._settings.seed, state.step)
                 torch.manual_seed(seed)
                 value, gradient = self._gradient(state.learner, self._draw(torch.Generator().manual_seed(seed)))
             losses.append(float(value))
             state.update(gradient)
-            if state.step % self._settings.validate_every == 0 or state.step == self._settings.steps:
+            elapsed = time.monotonic() - began
+            last = state.step == self._settings.steps or elapsed + validating >= self._limit
+            if last or state.step % self._settings.validate_every == 0:
                 with torch.random.fork_rng():
                     torch.manual_seed(self._settings.seed)
                     state.judge(float(self._validate(state.learner)))
                 state.seconds = time.monotonic() - began
+                validating = max(validating, state.seconds - elapsed)
                 if self._checkpoint is not None:
                     state.to_checkpoint().save(self._checkpoint)
-                self._watch(state.progress(sum(losses) / len(losses)))
+                self.progress = state.progress(sum(losses) / len(losses), self._limit)
+                self._watch(self.progress)
                 losses = []
+                if last:
+                    break
         return state.best
 
 
@@ -208,8 +221,9 @@ class _State:
         else:
             self.worse += 1
 
-    def progress(self, loss: float) -> Progress:
+    def progress(self, loss: float, limit: float) -> Progress:
         left = self.seconds * (self.settings.steps - self.step) / self.step
+        left = max(min(left, limit - self.seconds), 0.0)
         return Progress(self.step, self.settings.steps, loss, self.validation, self.best_loss, self.seconds, left)
 
     def to_checkpoint(self) -> Checkpoint:

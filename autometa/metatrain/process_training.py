@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -88,7 +89,8 @@ def meta_train(
     shares: Sequence[float] = (),
     checkpoint: Path | None = None,
     watch: Callable[[Progress], None] = lambda _: None,
-    card: dict[str, Any] | None = None,
+    time_limit: float | None = None,
+    card: Callable[[Progress], Mapping[str, Any]] = lambda _: {},
 ) -> LearnedProcess:
     """The process with the lowest validation among those looked at.
 
@@ -99,7 +101,8 @@ def meta_train(
         shares: how often each source is drawn from; by the square root of its tasks where not said.
         checkpoint: file that a training which was stopped goes on from.
         watch: is told how it goes.
-        card: what the process is to say of where it comes from.
+        time_limit: seconds after which it ends with the best so far; None for none.
+        card: what the process is to say of where it comes from, given how the training went.
 
     Raises:
         InputError: there is nothing to learn from.
@@ -118,7 +121,7 @@ def meta_train(
     def process(learned: Learner) -> LearnedProcess:
         found = ProcessNetwork(**network.settings)
         found.load_state_dict(learned.params)
-        return LearnedProcess(found, reader, inner, learned.rule, card or {})
+        return LearnedProcess(found, reader, inner, learned.rule)
 
     trainer = MetaTrainer(
         partial(gradient, loss, inner),
@@ -132,9 +135,22 @@ def meta_train(
             validate_every=settings.validate_every,
             seed=settings.seed,
         ),
-        about=f"{asdict(settings)} {[(s.names, len(s.pool)) for s in sources]}",
+        about=f"{asdict(settings)} on {_digest(sources, shares)}",
         checkpoint=checkpoint,
         watch=watch,
+        time_limit=time_limit,
     )
     start = {name: p.detach().clone() for name, p in network.named_parameters()}
-    return process(trainer.train(learner(start, inner)))
+    found = process(trainer.train(learner(start, inner)))
+    assert trainer.progress is not None
+    return replace(found, card=card(trainer.progress))
+
+
+def _digest(sources: Sequence[PriorTasks], shares: Sequence[float]) -> str:
+    """Of all that is learned from: a training on other data is another training."""
+    digest = hashlib.sha256(repr(tuple(shares)).encode())
+    for source in sources:
+        digest.update(repr((source.names, source.pool.space.name, source.features)).encode())
+        digest.update(source.pool.units.tobytes())
+        digest.update(source.losses.tobytes())
+    return digest.hexdigest()[:16]
