@@ -38,7 +38,7 @@ NOTE = (
     "failed evaluation counting as the largest; seeds averaged, then a bootstrap over datasets. Ten folds by dataset, "
     "families and near-duplicates together; a policy learns from the other nine. `python -m benchmarks.replay`.\n"
 )
-FAST = [n for n in POLICIES if n not in SLOW]
+FAST = [n for n in POLICIES if n not in (*SLOW, "learned_alone")]
 DECLARED = ("source_mixture", "portfolio_tpe")  # what a learned policy has to beat; named before anything was measured
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
+from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -132,6 +133,11 @@ class LearnedProcess:
         if not all(bool(torch.isfinite(t).all()) for t in (*params.values(), *self.rule.values())):
             raise ValueError("a parameter is not a finite number")
 
+    @classmethod
+    def shipped(cls) -> LearnedProcess | None:
+        """The one that comes with autometa, read once; None where none does."""
+        return _shipped()
+
     def save(self, path: Path) -> None:
         """Write a checkpoint."""
         tensors = {f"network.{n}": t for n, t in self.network.state_dict().items()}
@@ -200,6 +206,12 @@ class LearnedProcess:
 
 def _named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+
+@cache
+def _shipped() -> LearnedProcess | None:
+    with as_file(files("autometa").joinpath("weights/policy.safetensors")) as path:
+        return LearnedProcess.load(path) if path.exists() else None
 
 
 @torch.no_grad()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from autometa.errors import InputError
 from autometa.policies.empirical_covariance import EmpiricalCovariancePolicy
 from autometa.policies.greedy_portfolio import DefaultPolicy, GreedyPortfolioPolicy, ThenTPEPolicy
+from autometa.policies.learned import LearnedPolicy, Parts
 from autometa.policies.optuna_samplers import GPPolicy, TPEPolicy
 from autometa.policies.random import RandomPolicy
 from autometa.policies.rgpe import RGPEPolicy
@@ -16,10 +18,34 @@ from autometa.policies.source_mixture import SourceMixturePolicy
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from autometa.policies.learned_process import LearnedProcess
     from autometa.records.prior_tasks import PriorTasks
     from autometa.task import Policy
 
 PORTFOLIO_THEN_TPE = 10  # trials of the portfolio before TPE takes over
+ALONE = Parts(copies=False, cold=False)
+
+
+def learned_alone(process: LearnedProcess | None) -> LearnedPolicy:
+    """The process alone: it knows no prior task, and nothing else does.
+
+    Raises:
+        InputError: there is no process.
+    """
+    if process is None:
+        raise InputError(
+            "learned_alone is a meta-trained process; none was given, and none is shipped with this autometa: give "
+            "--checkpoint with one of `autometa meta-train`, or leave it out"
+        )
+    return LearnedPolicy(process=process, parts=ALONE)
+
+
+def shipped_process() -> LearnedProcess | None:
+    """The one that comes with autometa; None where none does."""
+    from autometa.policies.learned_process import LearnedProcess  # late: it brings in torch
+
+    return LearnedProcess.shipped()
+
 
 POLICIES: Mapping[str, Callable[[PriorTasks], Policy]] = {
     "random": lambda _: RandomPolicy(),
@@ -33,7 +59,29 @@ POLICIES: Mapping[str, Callable[[PriorTasks], Policy]] = {
     "source_copies": SourceCopiesPolicy,
     "source_mixture": SourceMixturePolicy,
     "rgpe": RGPEPolicy,
+    "learned": lambda prior: LearnedPolicy(prior, process=shipped_process()),
+    "learned_alone": lambda _: learned_alone(shipped_process()),
 }
 COLD = ("random", "tpe", "gp", "default_tpe")  # those that know no prior task
 SLOW = ("gp", "rgpe")  # those that a large table is sampled for
-SEEDLESS = ("portfolio", "source_mean_gp", "empirical_covariance", "source_copies", "source_mixture", "rgpe")
+SEEDLESS = (
+    "portfolio",
+    "source_mean_gp",
+    "empirical_covariance",
+    "source_copies",
+    "source_mixture",
+    "rgpe",
+    "learned",
+    "learned_alone",
+)
+
+
+def policies_with(process: LearnedProcess | None) -> Mapping[str, Callable[[PriorTasks], Policy]]:
+    """All policies, the learned ones with a process of their own; None for the shipped one."""
+    if process is None:
+        return POLICIES
+    return {
+        **POLICIES,
+        "learned": lambda prior: LearnedPolicy(prior, process=process),
+        "learned_alone": lambda _: learned_alone(process),
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 
 from autometa.errors import InputError
-from autometa.policies.named import COLD, POLICIES, SEEDLESS, SLOW
+from autometa.policies.named import COLD, POLICIES, SEEDLESS, SLOW, learned_alone, policies_with, shipped_process
 from autometa.records.reading import read_collections
-from autometa.records.replays import Replays, Settings
+from autometa.records.replays import Factory, Replays, Settings
 from autometa.records.sources import Elsewhere, Folds
 from autometa.records.stress import STRESSES
 
 if TYPE_CHECKING:
+    from autometa.policies.learned_process import LearnedProcess
     from autometa.records.collection import Collection
     from autometa.records.regret import Curves
 
@@ -53,6 +54,7 @@ def replay(
     folds: int = 10,
     policies: Sequence[str],
     settings: Settings,
+    checkpoint: Path | None = None,
     stress: bool = False,
     say: Callable[[str], None],
 ) -> Iterator[Outcome]:
@@ -64,37 +66,63 @@ def replay(
         folds: by dataset.
         policies: names.
         settings: how.
+        checkpoint: of the process of the learned policies; None for the shipped one.
         stress: whether the sources are made to mislead as well.
         say: is told how far it is.
 
     Raises:
         InputError: an unknown policy, or nothing to replay.
-        ModelError: a folder cannot be read.
+        ModelError: a folder or the checkpoint cannot be read.
     """
     unknown = sorted(set(policies) - set(POLICIES))
     if unknown or not policies:
         raise InputError(f"policies are some of {', '.join(POLICIES)}; got {', '.join(unknown) or 'none'}")
-    names = list(dict.fromkeys(policies))
+    process = _process(checkpoint) if {"learned", "learned_alone"} & set(policies) else None
+    if "learned_alone" in policies:
+        learned_alone(process)
+    named = policies_with(process)
+    factories = {name: named[name] for name in dict.fromkeys(policies)}
     learned_from = [c for path in sources for c in read_collections(path)]
     collections = read_collections(folder)
     for collection in collections:
         say(f"{collection.card.name}: {len(collection.names)} tasks, {len(collection.configs)} configs")
-        found = _one(collection, learned_from, folds, names, settings, stress=stress, say=say)
+        known = set(_learned_from(process, collection)) & set(collection.names)
+        if known:
+            say(f"the process has learned from {len(known)} of these tasks: on them its regret is too good")
+        found = _one(collection, learned_from, folds, factories, settings, stress=stress, say=say)
         yield replace(found, alone=len(collections) == 1)
+
+
+def every_policy(checkpoint: Path | None) -> list[str]:
+    """Names of all policies, but of learned_alone only where there is a process."""
+    there = checkpoint is not None or shipped_process() is not None
+    return [name for name in POLICIES if there or name != "learned_alone"]
+
+
+def _process(checkpoint: Path | None) -> LearnedProcess | None:
+    from autometa.policies.learned_process import LearnedProcess  # late: it brings in torch
+
+    return shipped_process() if checkpoint is None else LearnedProcess.load(checkpoint)
+
+
+def _learned_from(process: LearnedProcess | None, collection: Collection) -> list[str]:
+    """Names of the tasks of a collection that a process has learned from, as its card says."""
+    cards = [] if process is None else process.card.get("collections", [])
+    return [name for card in cards if card["name"] == collection.card.name for name in card["learned_from"]]
 
 
 def _one(
     collection: Collection,
     learned_from: Sequence[Collection],
     folds: int,
-    names: Sequence[str],
+    factories: Mapping[str, Factory],
     settings: Settings,
     *,
     stress: bool,
     say: Callable[[str], None],
 ) -> Outcome:
     around = Elsewhere.of(collection, learned_from) if learned_from else Folds.deal(collection, folds)
-    factories = {name: POLICIES[name] for name in names}
+    names = list(factories)
     replays = Replays(around, factories, settings, SEEDLESS, SLOW)
     replays.run(say)
     sampled = replays.sampled
@@ -103,17 +131,17 @@ def _one(
     sample = replays.curves(names, sampled) if slow and len(slow) < len(names) else None
     found = None
     if stress:
-        found = _stress(around, names, replace(settings, trials=round(LONGER * settings.trials)), say)
+        found = _stress(around, factories, replace(settings, trials=round(LONGER * settings.trials)), say)
     return Outcome(collection.card.name, curves, sample, found)
 
 
 def _stress(
-    around: Folds | Elsewhere, names: Sequence[str], settings: Settings, say: Callable[[str], None]
+    around: Folds | Elsewhere, factories: Mapping[str, Factory], settings: Settings, say: Callable[[str], None]
 ) -> pd.DataFrame:
     """Policies that learn, under sources that mislead, beside one that starts cold."""
-    cold = next((n for n in ("tpe", *COLD) if n in names), "random")
-    learning = [n for n in names if n not in COLD]
-    factories = {n: POLICIES[n] for n in [cold, *learning]}
+    cold = next((n for n in ("tpe", *COLD) if n in factories), "random")
+    learning = [n for n in factories if n not in COLD]
+    factories = {cold: POLICIES[cold], **{n: factories[n] for n in learning}}
     clean = Replays(around, factories, settings, SEEDLESS, SLOW)
     numbers = clean.sampled if set(factories) & set(SLOW) else None
     rows = []
@@ -121,7 +149,7 @@ def _stress(
         say(f"sources: {kind or 'clean'}")
         replays = Replays(around, factories, replace(settings, stress=kind), SEEDLESS, SLOW)
         if kind:
-            replays.factories = {n: POLICIES[n] for n in learning}
+            replays.factories = {n: factories[n] for n in learning}
             replays.found = {key: value for key, value in clean.found.items() if key[0] == cold}
         else:
             replays = clean
