@@ -4,12 +4,13 @@
 #   make test       lint, types and tests
 #   make test-slow  the tests that take minutes: kills, clusters, wheels, stress
 #   make lint       lint and types only
+#   make meta-train train the shipped policy anew from recorded tasks (docs/meta_training.md); resumable
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := test
 .DELETE_ON_ERROR:
-.PHONY: demo test test-slow lint
+.PHONY: demo test test-slow lint meta-train
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,6 +18,11 @@ INSTALLED := $(VENV)/.installed
 # Errors only: pip's warnings are about the machine rather than about this project.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 DEMO := runs/demo
+
+# Recorded tasks of other people; only those whose licence lets what is learned from them be shipped.
+DATA := $(or $(AUTOMETA_DATA),../shared/data)
+PUBLIC := fcnet_hpolib hpobench_mlp nasbench201 nasbench_graph nasbench_macro oboe salinas_deepar salinas_xgboost \
+	taskset_text yahpo_lcbench yahpo_nb301 yahpo_rbv2_ranger yahpo_rbv2_rpart yahpo_rbv2_xgboost
 
 # One thread per fit: the tests already run in two processes.
 export OMP_NUM_THREADS := 1
@@ -36,6 +42,12 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+meta-train: $(INSTALLED)
+	$(BIN)/autometa meta-train --part policy --algorithm joint --steps 15000 --time 3h --synthetic 0.25 --seed 0 \
+		--data meta_datasets/tabular $(PUBLIC:%=--data $(DATA)/hpo_tables/%) \
+		--exclude $(DATA)/tabular/bench20.txt --exclude $(DATA)/tabular/dev12.txt \
+		--out autometa/weights/policy.safetensors
 
 # torch comes first and alone, so that a CPU build is chosen before anything else can ask for another.
 $(INSTALLED): pyproject.toml constraints.txt

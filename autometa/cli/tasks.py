@@ -1,4 +1,4 @@
-"""The commands about recorded tasks: recording them, learning from one's own, and replaying policies on them."""
+"""The commands about recorded tasks: recording, learning from one's own, meta-training, and replaying policies."""
 
 from __future__ import annotations
 
@@ -76,6 +76,70 @@ def learn(
             typer.echo(f"{tasks} {'task' if tasks == 1 else 'tasks'} in {folder}")
 
 
+class PartChoice(StrEnum):
+    """What is meta-trained."""
+
+    policy = "policy"
+    hypernetwork = "hypernetwork"
+
+
+class AlgorithmChoice(StrEnum):
+    """How it is meta-trained."""
+
+    reptile = "reptile"
+    maml = "maml"
+    fomaml = "fomaml"
+    anil = "anil"
+    meta_sgd = "meta-sgd"
+    joint = "joint"
+
+
+@app.command(name="meta-train")
+def meta_train(
+    *,
+    part: Annotated[PartChoice, typer.Option(help="What is trained.")] = PartChoice.policy,
+    algorithm: Annotated[AlgorithmChoice, typer.Option(help="How; see docs/adaptation.md.")] = AlgorithmChoice.joint,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="Recorded tasks: a collection, a public table, or a folder of such. May be repeated."),
+    ] = None,
+    exclude: Annotated[
+        list[Path] | None, typer.Option(help="File of datasets to leave out, a name in each line. May be repeated.")
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Steps of the outer loop.")] = 4_000,
+    time: Annotated[
+        str | None, typer.Option(help="Limit of the training, as 20m; what is best by then counts.")
+    ] = None,
+    synthetic: Annotated[float, typer.Option(help="Share of synthetic tasks, in [0, 1].")] = 0.25,
+    seed: Annotated[int, typer.Option(help="The one source of randomness.")] = 0,
+    out: Annotated[Path, typer.Option(help="The checkpoint; a training that was stopped goes on.")],
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Meta-train a policy on recorded tasks: what all later searches begin with."""
+    with errors(debug=debug):
+        from autometa.errors import InputError
+        from autometa.metatrain.policy_training import VALIDATIONS, Recipe, read_exclusions, train_policy
+        from autometa.metatrain.process_training import Settings
+        from autometa.search.settings import parse_duration
+
+        if part is not PartChoice.policy:
+            raise InputError("the part that can be meta-trained is the policy; got hypernetwork, which is not built")
+        every = max(1, steps // VALIDATIONS)
+        process = train_policy(
+            Recipe(
+                data=tuple(data or ()),
+                out=out,
+                exclude=[name for file in exclude or () for name in read_exclusions(file)],
+                synthetic=synthetic,
+                time_limit=None if time is None else parse_duration(time),
+                settings=Settings(algorithm=algorithm.value, steps=steps, validate_every=every, seed=seed),
+            ),
+            say=(lambda _: None) if quiet else say,
+        )
+        typer.echo(f"{out}: validation regret {process.card['validation']['regret']:.4f}")
+
+
 class XChoice(StrEnum):
     """What regret is shown against."""
 
@@ -91,6 +155,9 @@ def replay(
         list[Path] | None, typer.Option(help="Recorded tasks to learn from, instead of folds. May be repeated.")
     ] = None,
     folds: Annotated[int, typer.Option(help="Folds by dataset: what is learned on the others is tried on one.")] = 10,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Of meta-train, for the learned policies (default: the shipped one).")
+    ] = None,
     policies: Annotated[str, typer.Option(help="Names, with commas; `all` for every one.")] = (
         "random,tpe,portfolio,portfolio_tpe,empirical_covariance,source_copies,source_mixture"
     ),
@@ -105,19 +172,19 @@ def replay(
 ) -> None:
     """Replay policies on recorded tasks: what each would have found, and how fast."""
     with errors(debug=debug):
-        from autometa.policies.named import POLICIES
         from autometa.records.replays import Settings
+        from autometa.search.replaying import every_policy, summary, write
         from autometa.search.replaying import replay as replay_policies
-        from autometa.search.replaying import summary, write
         from autometa.search.resources import granted_cores
 
-        names = list(POLICIES) if policies == "all" else [p.strip() for p in policies.split(",") if p.strip()]
+        names = every_policy(checkpoint) if policies == "all" else [p.strip() for p in policies.split(",") if p.strip()]
         outcomes = replay_policies(
             folder,
             sources=sources or (),
             folds=folds,
             policies=names,
             settings=Settings(trials=trials, seeds=seeds, x=x.value, workers=workers or granted_cores()),
+            checkpoint=checkpoint,
             stress=stress,
             say=(lambda _: None) if quiet else say,
         )

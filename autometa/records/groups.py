@@ -25,7 +25,7 @@ def groups(collection: Collection, same: Iterable[tuple[str, str]] = ()) -> NDAr
         collection: recorded tasks.
         same: pairs of task names that are known to be one dataset.
     """
-    joined = _Joined(len(collection.names))
+    joined = Joined(len(collection.names))
     first: dict[str, int] = {}
     for i, dataset in enumerate(collection.card.datasets):
         joined.join(i, first.setdefault(dataset.family or dataset.name, i))
@@ -75,16 +75,18 @@ def _pairwise(losses: NDArray[np.float64], others: NDArray[np.float64]) -> NDArr
     return found
 
 
-class _Joined:
-    """Disjoint sets of numbers."""
+class Joined:
+    """Disjoint sets of the numbers below n."""
 
     def __init__(self, n: int) -> None:
         self._parent = list(range(n))
 
     def root(self, i: int) -> int:
+        """The number that stands for the set of a number."""
         while self._parent[i] != i:
             i = self._parent[i]
         return i
 
     def join(self, i: int, j: int) -> None:
+        """Make the sets of two numbers one."""
         self._parent[self.root(i)] = self.root(j)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autometa.errors import ModelError
 from autometa.records import own_files, public_tables
+from autometa.records.card import Card
 
 if TYPE_CHECKING:
     from autometa.records.collection import Collection
@@ -35,8 +37,27 @@ def read_collections(folder: str | Path) -> list[Collection]:
     Raises:
         ModelError: there is none, or one is damaged.
     """
+    return [read_collection(p) for p in collection_folders(folder)]
+
+
+def collection_folders(folder: str | Path) -> list[Path]:
+    """A folder of recorded tasks, or those of its subfolders that are one; the folder itself where none is."""
     path = Path(folder)
-    if (path / own_files.CARD).exists() or (path / public_tables.SPACE).exists() or not path.is_dir():
-        return [read_collection(path)]
-    inside = [p for p in sorted(path.iterdir()) if (p / own_files.CARD).exists() or (p / public_tables.SPACE).exists()]
-    return [read_collection(p) for p in inside] or [read_collection(path)]
+    if _recorded(path) or not path.is_dir():
+        return [path]
+    return [p for p in sorted(path.iterdir()) if _recorded(p)] or [path]
+
+
+def checksum(folder: Path) -> str:
+    """Of what was recorded: the sha256 of a collection's trials, or of all files of a public table."""
+    if (folder / own_files.CARD).exists():
+        return Card.read(folder / own_files.CARD)[1]
+    digest = hashlib.sha256()
+    for name in (public_tables.EVALUATIONS, public_tables.CONFIGS, public_tables.SPACE):
+        if (folder / name).exists():
+            digest.update((folder / name).read_bytes())
+    return digest.hexdigest()
+
+
+def _recorded(path: Path) -> bool:
+    return (path / own_files.CARD).exists() or (path / public_tables.SPACE).exists()
