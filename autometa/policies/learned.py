@@ -42,8 +42,9 @@ class Parts:
     """What the policy is made of; each part can be left out.
 
     Attributes:
-        process: the meta-trained process; where it is left out the covariance of the prior tasks stands in.
+        process: the meta-trained process.
         copies: expected improvement under the prior tasks themselves.
+        shared: the prior tasks' mean and covariance.
         cold: the process of the task's own trials.
         least_cold: its share where the prior tasks foretell well.
         doubt: log odds that the cold expert is right, before any trial.
@@ -51,9 +52,10 @@ class Parts:
 
     process: bool = True
     copies: bool = True
+    shared: bool = True
     cold: bool = True
-    least_cold: float = 0.05
-    doubt: float = -6.0
+    least_cold: float = 0.02
+    doubt: float = -10.0
 
 
 class LearnedPolicy:
@@ -118,7 +120,7 @@ class LearnedPolicy:
         prior, scale = self._prior(pool)
         if not len(prior):
             return {}
-        told = self._belief(pool, prior, scale, observed, task.features).fit(observed.places, observed.losses)
+        told = self._told(pool, prior, scale, observed, task.features)
         share = 1.0 - self._cold_share(told, self._cold(pool, observed))
         return _by_name(prior.names, share * agreement(prior, observed, scale or LossScale.vague(observed.losses)))
 
@@ -134,12 +136,12 @@ class LearnedPolicy:
         knows = len(prior) > 0 or self._process is not None
         if len(observed.places) < (1 if knows else START):
             return self._first(pool, prior, observed, task, rng)
-        told = self._belief(pool, prior, scale, observed, task.features).fit(observed.places, observed.losses)
+        told = self._told(pool, prior, scale, observed, task.features)
         cold = self._cold(pool, observed)
         share = self._cold_share(told, cold)
-        observed = _with_pending(told, pool, task, observed)
+        observed = _with_pending(_best(told), pool, task, observed)
         total = np.zeros(len(pool))
-        experts = [_improvement(_again(told, observed.places, observed.losses))]
+        experts = [_improvement(_again(fit, observed.places, observed.losses)) for fit in told]
         if self._parts.copies and len(prior):
             experts.append(improvement_on_copies(prior, observed, scale or LossScale.vague(observed.losses)))
         for score in experts:
@@ -159,19 +161,24 @@ class LearnedPolicy:
             self._known = (pool, prior, scale)
         return self._known[1:]
 
-    def _belief(
+    def _told(
         self,
         pool: Pool,
         prior: PriorTasks,
         scale: LossScale | None,
         observed: Observed,
         features: Mapping[str, float | str],
-    ) -> Belief:
+    ) -> list[Fit]:
+        """What the past says of the trials, in each form that it has; the trials themselves where it has none."""
+        places, losses = observed.places, observed.losses
+        beliefs: list[Belief] = []
         if self._process is not None:
-            return self._process.belief(pool, observed.places, observed.losses, features, scale)
-        if len(prior):
-            return shared_belief(prior, scale or LossScale.vague(observed.losses))
-        return own_belief(pool, observed.places, tamed(observed.losses))
+            beliefs.append(self._process.belief(pool, places, losses, features, scale))
+        if len(prior) and (self._parts.shared or not beliefs):
+            beliefs.append(shared_belief(prior, scale or LossScale.vague(losses)))
+        if not beliefs:
+            beliefs.append(own_belief(pool, places, tamed(losses)))
+        return [belief.fit(places, losses) for belief in beliefs]
 
     def _cold(self, pool: Pool, observed: Observed) -> Fit | None:
         """What the trials say by themselves; None where they are too few."""
@@ -179,11 +186,11 @@ class LearnedPolicy:
             return None
         return own_belief(pool, observed.places, observed.losses).fit(observed.places, observed.losses)
 
-    def _cold_share(self, told: Fit, cold: Fit | None) -> float:
+    def _cold_share(self, told: Sequence[Fit], cold: Fit | None) -> float:
         """In [0, 1]: how far to trust the trials alone."""
         if cold is None:
             return 0.0
-        least, apart = self._parts.least_cold, float(cold.left_out.sum() - told.left_out.sum())
+        least, apart = self._parts.least_cold, float(cold.left_out.sum() - _best(told).left_out.sum())
         return least + (1.0 - least) * float(expit(self._parts.doubt + apart))
 
     def _first(
@@ -216,6 +223,11 @@ def _by_name(names: Sequence[str], shares: NDArray[np.float64]) -> dict[str, flo
     for name, share in zip(names, shares.tolist(), strict=True):
         found[name] += share
     return found
+
+
+def _best(told: Sequence[Fit]) -> Fit:
+    """The one that foretells each trial best from the others."""
+    return max(told, key=lambda fit: float(fit.left_out.sum()) if len(fit.places) > 1 else 0.0)
 
 
 def _again(fit: Fit, places: NDArray[np.intp], losses: NDArray[np.float64]) -> Fit:

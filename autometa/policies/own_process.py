@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from autometa.pool import Pool
 
 FEWEST = 3  # trials before they say anything
+TRIALS_PER_INPUT = 2  # from which on each input has a length of its own
 _NOISE = np.log(1e-3), 1.5  # logarithm of the variance relative to the signal's, before any trial, and its sd
 _LENGTH_SD = 1.2  # of the logarithm of a length
 _ITERATIONS = 20
@@ -28,7 +29,7 @@ _GROWTH = 1.25  # of the history between two fits of the lengths
 
 
 def own_belief(pool: Pool, places: NDArray[np.intp], losses: NDArray[np.float64]) -> Belief:
-    """A Gaussian process of zero mean with a length for each input, its scale and shift inferred.
+    """A Gaussian process of zero mean, with a length for each input once trials can tell them; scale and shift inferred.
 
     Lengths and noise are the most probable ones given the first m trials; m grows in steps of a quarter, so that most
     proposals need no new fit. Their prior widens with the number of inputs (Hvarfner, Hellsten and Nardi 2024,
@@ -40,7 +41,7 @@ def own_belief(pool: Pool, places: NDArray[np.intp], losses: NDArray[np.float64]
         losses: theirs, raw; see :func:`tamed`.
     """
     first = _fitted_to(len(places))
-    lengths, noise = _fit(pool.inputs[places[:first]], losses[:first])
+    lengths, noise = fitted(pool.inputs[places[:first]], losses[:first])
     return Belief(np.zeros(len(pool)), Matern(pool.inputs / lengths, 1.0), LossScale.vague(losses), noise)
 
 
@@ -62,23 +63,25 @@ _LAST: dict[bytes, tuple[NDArray[np.float64], float]] = {}  # fits: most proposa
 _KEPT = 8
 
 
-def _fit(points: NDArray[np.float64], losses: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Lengths of the t inputs, and the noise."""
+def fitted(points: NDArray[np.float64], losses: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """The most probable lengths of the t inputs, and noise, of n points and their losses, shapes (n, t) and (n,)."""
     asked = points.tobytes() + losses.tobytes()
     if asked not in _LAST:
         deviation = float(losses.std()) if np.ptp(losses) > 0 else 0.0
         standard = (losses - losses.mean()) / (deviation or 1.0)
         squares = (points[:, None, :] - points[None, :, :]) ** 2
         varies = np.ptp(points, axis=0) > 0
-        usual = 0.5 * np.log(max(varies.sum(), 1)) - 0.3
-        start = np.append(np.full(int(varies.sum()), usual), _NOISE[0])
+        count = int(varies.sum())
+        usual = 0.5 * np.log(max(count, 1)) - 0.3
+        # Too few trials to tell inputs apart: one length for all of them, or they would be fitted to chance.
+        own = count if len(losses) >= TRIALS_PER_INPUT * count else min(count, 1)
         found = minimize(
             _energy,
-            start,
+            np.append(np.full(own, usual), _NOISE[0]),
             args=(squares[:, :, varies], standard, usual),
             jac=True,
             method="L-BFGS-B",
-            bounds=[(-3.0, 4.0)] * (len(start) - 1) + [(-9.0, 0.0)],
+            bounds=[(-3.0, 4.0)] * own + [(-9.0, 0.0)],
             options={"maxiter": _ITERATIONS},
         )
         lengths = np.full(points.shape[1], np.exp(usual))
@@ -95,7 +98,7 @@ def _energy(
     """Negative log posterior of the logarithms of lengths and noise, signal integrated out, and its gradient.
 
     Args:
-        logs: of t lengths and of the noise, shape (t + 1,).
+        logs: logarithms of t lengths, or of one for all inputs, and of the noise, shape (t + 1,) or (2,).
         squares: squared distances of n points by input, shape (n, n, t).
         losses: standardised, shape (n,).
         usual: logarithm of a length before any trial.
@@ -111,6 +114,8 @@ def _energy(
     signal = max(float(losses @ a) / n, 1e-9)
     weights = 0.5 * (inverse - np.outer(a, a) / signal)  # of the gradient with respect to the kernel
     by_length = np.einsum("ij,ijt->t", weights * (5.0 / 3.0) * (1.0 + scaled) * decay, relative)
+    if len(logs) == 2:
+        by_length = by_length.sum(keepdims=True)
     by_noise = noise * float(np.trace(weights))
     apart = logs - np.append(np.full(len(logs) - 1, usual), _NOISE[0])
     sds = np.append(np.full(len(logs) - 1, _LENGTH_SD), _NOISE[1])
