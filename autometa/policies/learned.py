@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from autometa.policies.gaussian import Belief, Fit
+    from autometa.policies.gaussian import Fit
     from autometa.policies.learned_process import LearnedProcess
     from autometa.space import Config, Space
 
@@ -33,6 +33,9 @@ BASE, NEIGHBOURS = 768, 256  # candidates where none are given: known and random
 TOLD = 3  # prior tasks from which on they tell the scale of raw losses
 SHARE = 0.25  # of the time left that one trial may take
 DEARER = 32  # configs that are looked through for one that is not too dear
+DOUBTS = (1.0, 4.0, 16.0)  # factors on what prior tasks have not shown; the trials choose one
+FINEST = 0.01  # noise of the cold expert relative to its signal, where it is held against the past
+MOST_TOLD = 2.0  # by one trial for or against the past, in log density: no single surprise decides
 START = 5  # trials at random where nothing is known
 MOST = 300  # trials that are reckoned with
 
@@ -171,14 +174,14 @@ class LearnedPolicy:
     ) -> list[Fit]:
         """What the past says of the trials, in each form that it has; the trials themselves where it has none."""
         places, losses = observed.places, observed.losses
-        beliefs: list[Belief] = []
+        told: list[Fit] = []
         if self._process is not None:
-            beliefs.append(self._process.belief(pool, places, losses, features, scale))
-        if len(prior) and (self._parts.shared or not beliefs):
-            beliefs.append(shared_belief(prior, scale or LossScale.vague(losses)))
-        if not beliefs:
-            beliefs.append(own_belief(pool, places, tamed(losses)))
-        return [belief.fit(places, losses) for belief in beliefs]
+            told.append(self._process.belief(pool, places, losses, features, scale).fit(places, losses))
+        if len(prior) and (self._parts.shared or not told):
+            known = scale or LossScale.vague(losses)
+            tried = DOUBTS if len(places) >= FEWEST else DOUBTS[:1]
+            told.append(_best([shared_belief(prior, known, doubts=d).fit(places, losses) for d in tried]))
+        return told or [own_belief(pool, places, tamed(losses)).fit(places, losses)]
 
     def _cold(self, pool: Pool, observed: Observed) -> Fit | None:
         """What the trials say by themselves; None where they are too few."""
@@ -190,7 +193,10 @@ class LearnedPolicy:
         """In [0, 1]: how far to trust the trials alone."""
         if cold is None:
             return 0.0
-        least, apart = self._parts.least_cold, float(cold.left_out.sum() - _best(told).left_out.sum())
+        # What is told apart more finely than the past can be is no evidence against it.
+        coarse = replace(cold.belief, noise=max(cold.belief.noise, FINEST)).fit(cold.places, cold.losses)
+        apart = float(np.clip(coarse.left_out - _best(told).left_out, -MOST_TOLD, MOST_TOLD).sum())
+        least = self._parts.least_cold
         return least + (1.0 - least) * float(expit(self._parts.doubt + apart))
 
     def _first(

@@ -29,7 +29,7 @@ _GROWTH = 1.25  # of the history between two fits of the lengths
 
 
 def own_belief(pool: Pool, places: NDArray[np.intp], losses: NDArray[np.float64]) -> Belief:
-    """A Gaussian process of zero mean, with a length for each input once trials can tell them; scale and shift inferred.
+    """A Gaussian process of zero mean, with a length for each input once trials tell them; scale and shift inferred.
 
     Lengths and noise are the most probable ones given the first m trials; m grows in steps of a quarter, so that most
     proposals need no new fit. Their prior widens with the number of inputs (Hvarfner, Hellsten and Nardi 2024,

@@ -17,7 +17,7 @@ LEAST_DOUBT = 0.02  # share of the variance that no prior task has shown, of ver
 FEW = 2.0  # tasks at which half of it is
 
 
-def shared_belief(prior: PriorTasks, scale: LossScale) -> Belief:
+def shared_belief(prior: PriorTasks, scale: LossScale, *, doubts: float = 1.0) -> Belief:
     """The empirical mean and covariance of S prior tasks, and beside them a Matérn process that grows as S falls.
 
     With one task it is the residual process about that task; with hundreds the empirical covariance.
@@ -25,6 +25,7 @@ def shared_belief(prior: PriorTasks, scale: LossScale) -> Belief:
     Args:
         prior: at least one task.
         scale: of the raw losses.
+        doubts: factor on the variance of what no prior task has shown.
     """
     scaled = prior.scaled("min_max")
     mean = scaled.mean(axis=0)
@@ -32,5 +33,5 @@ def shared_belief(prior: PriorTasks, scale: LossScale) -> Belief:
     factors = (scaled - mean).T / np.sqrt(max(len(scaled) - 1, 1))
     # One task has no spread about itself: what its losses vary over the pool stands in.
     variance = max(float((factors**2).sum(axis=1).mean()), doubt * float(mean.var()), 1e-6)
-    doubtful = Matern(prior.pool.inputs, LENGTH, doubt * variance)
+    doubtful = Matern(prior.pool.inputs, LENGTH, doubts * doubt * variance)
     return Belief(mean, Sum(LowRank(np.sqrt(1.0 - doubt) * factors, np.zeros(len(mean))), doubtful), scale)
