@@ -121,7 +121,7 @@ def test_the_process_with_the_lowest_validation_is_kept():
 def test_a_process_says_where_it_comes_from_and_is_saved(tmp_path):
     described = PriorTasks(PRIOR.pool, PRIOR.names, PRIOR.losses, tuple({"rows": float(i)} for i in range(12)))
     settings = replace(TINY, algorithm="meta-sgd", steps=2)
-    found = meta_train([described], settings, validate=lambda _: 0.0, card={"made from": ["a family"]})
+    found = meta_train([described], settings, validate=lambda _: 0.0, card=lambda _: {"made from": ["a family"]})
     assert found.card == {"made from": ["a family"]}
     assert found.reader.names == ("rows",)
     found.save(tmp_path / "one.safetensors")
