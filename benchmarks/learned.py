@@ -21,7 +21,7 @@ from autometa.records.replays import Replays, Settings
 from autometa.records.sources import Folds
 from benchmarks.replay import folder_of, keep
 
-ALONE = Parts(copies=False, cold=False)
+ALONE = Parts(copies=False, shared=False, cold=False)
 
 
 @dataclass(frozen=True)

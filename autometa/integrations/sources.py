@@ -29,7 +29,7 @@ class Trusting(Protocol):
 
 def policy_for(sources: Sequence[Task], checkpoint: Path | None) -> Policy:
     """Who decides; the one place that knows which policy that is."""
-    process = None if checkpoint is None else LearnedProcess.load(checkpoint)
+    process = LearnedProcess.shipped() if checkpoint is None else LearnedProcess.load(checkpoint)
     return LearnedPolicy(sources, process=process)
 
 

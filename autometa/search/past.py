@@ -43,4 +43,6 @@ def learned_policy(own: Collection[Task], *, kind: str) -> LearnedPolicy:
     shipped = Recorded.load(shipped_data("meta_datasets") / "tabular")
     alike = [i for i in range(len(shipped.names)) if shipped.features(i).get("kind") == kind]
     recorded = PriorTasks.of(shipped, alike if len(alike) >= FEWEST_OF_KIND else None)
-    return LearnedPolicy(PastTasks(recorded, tuple(PastTask.of(t) for t in own)))
+    from autometa.policies.learned_process import LearnedProcess  # late: it brings in torch
+
+    return LearnedPolicy(PastTasks(recorded, tuple(PastTask.of(t) for t in own)), process=LearnedProcess.shipped())
