@@ -38,6 +38,10 @@ NOTE = (
     "failed evaluation counting as the largest; seeds averaged, then a bootstrap over datasets. Ten folds by dataset, "
     "families and near-duplicates together; a policy learns from the other nine. `python -m benchmarks.replay`.\n"
 )
+LEARNED = (
+    "On oboe the process of the learned policy is meta-trained anew for each fold (`python -m benchmarks.learned`). "
+    "Alone it loses to the mixture of sources there; with copies and covariance it is level with it.\n"
+)
 FAST = [n for n in POLICIES if n not in (*SLOW, "learned_alone")]
 DECLARED = ("source_mixture", "portfolio_tpe")  # what a learned policy has to beat; named before anything was measured
 
@@ -208,6 +212,8 @@ def report() -> None:
     parts = [
         "## Replay on recorded tasks\n",
         NOTE,
+        LEARNED,
+        contrasts("learned"),
         contrasts("source_mixture"),
         *[section(folder) for folder in folders],
     ]
