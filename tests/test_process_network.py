@@ -188,3 +188,9 @@ def test_the_kernel_is_one_with_itself_and_falls():
 def test_the_parameters_of_the_head_are_there():
     names = {n.split(".")[0] for n, _ in network().named_parameters()}
     assert set(HEAD) < names
+
+
+def test_a_covariance_that_is_singular_in_single_precision_gives_no_number_and_no_error():
+    of, one = network().float(), Episode(*(part.float() for part in episode()))
+    at = {name: 1e5 * p if name.startswith("basis") else p for name, p in params(of).items()}
+    assert torch.isnan(negative_log_likelihood(of, at, one))

@@ -192,11 +192,8 @@ class LearnedProcess:
         params = {n: p.detach() for n, p in self.network.named_parameters()}
         asked = trials._replace(given=trials.asked, asked=trials.given)
         loss = partial(negative_log_likelihood, self.network)
-        try:
-            found = adapt(loss, params, asked, self.inner, rule=dict(self.rule))
-            sound = bool(torch.isfinite(loss(found, asked)))
-        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-            sound = False
+        found = adapt(loss, params, asked, self.inner, rule=dict(self.rule))
+        sound = bool(torch.isfinite(loss(found, asked)))
         if not sound:
             return self.network
         moved = ProcessNetwork(**self.network.settings)

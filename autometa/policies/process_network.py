@@ -166,13 +166,16 @@ def matern(places: Tensor) -> Tensor:
 
 
 def _energy(covariance: Tensor, noise: Tensor, apart: Tensor, counts: Tensor) -> Tensor:
-    """Negative log density of the losses that count; the others are made independent of all and say nothing."""
+    """Negative log density of the losses that count; the others are made independent of all and say nothing.
+
+    NaN where single precision cannot tell the covariance from a singular one: such a step of a training is skipped.
+    """
     kept = counts[:, None] * covariance * counts[None, :]
-    factor = torch.linalg.cholesky(kept + torch.diag(counts * noise + (1.0 - counts)))
+    factor, failed = torch.linalg.cholesky_ex(kept + torch.diag(counts * noise + (1.0 - counts)))
     solved = torch.linalg.solve_triangular(factor, (counts * apart)[:, None], upper=False)
     constant = 0.5 * math.log(2 * math.pi) * counts.sum()
     found: Tensor = 0.5 * (solved**2).sum() + torch.log(torch.diagonal(factor)).sum() + constant
-    return found
+    return torch.where(failed > 0, torch.nan, found)
 
 
 def _ranks(losses: Tensor, given: Tensor) -> Tensor:
