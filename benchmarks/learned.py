@@ -13,15 +13,14 @@ from pathlib import Path
 
 from autometa.metatrain.process_training import Settings as Training
 from autometa.metatrain.process_training import meta_train
-from autometa.policies.learned import LearnedPolicy, Parts
+from autometa.policies.learned import LearnedPolicy
 from autometa.policies.learned_process import LearnedProcess
+from autometa.policies.named import ALONE
 from autometa.records.prior_tasks import PriorTasks
 from autometa.records.reading import read_collection
 from autometa.records.replays import Replays, Settings
 from autometa.records.sources import Folds
 from benchmarks.replay import folder_of, keep
-
-ALONE = Parts(copies=False, shared=False, cold=False)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from autometa.search.inline import InlineExecutor
 from autometa.search.learning import learn, lesson_of_run
 from autometa.space import Space
 from autometa.tables.meta_features import NAMES
+from tests.killed_runs import Killed, KilledAfter
 
 QUICK = str(Path(__file__).with_name("quick.toml"))
 TABULAR = Space.load("tabular")
@@ -85,24 +86,6 @@ def test_it_can_be_turned_off(tmp_path, monkeypatch, home, how):
         assert json.loads((tmp_path / "run" / "run.json").read_text())["settings"]["learn"] is False
     assert (tmp_path / "run" / "metrics.json").exists()
     assert not home.exists()
-
-
-class Killed(BaseException):
-    """Stands for the end of the process in the middle of a run."""
-
-
-class KilledAfter(InlineExecutor):
-    """Dies after some fits."""
-
-    def __init__(self, fits):
-        super().__init__()
-        self._left = fits
-
-    def submit(self, job):
-        if self._left == 0:
-            raise Killed
-        self._left -= 1
-        super().submit(job)
 
 
 @pytest.mark.parametrize("wanted", [True, False])

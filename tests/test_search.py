@@ -16,6 +16,7 @@ from autometa.search.api import search
 from autometa.search.inline import InlineExecutor
 from autometa.search.outcome import COLUMNS
 from autometa.search.work import FitOutcome
+from tests.killed_runs import Killed, KilledAfter
 
 METRIC_KEYS = {
     "executor", "metric", "direction", "validation_score", "trials", "failed_trials", "seconds",
@@ -114,24 +115,6 @@ def test_the_same_seed_makes_the_same_run(tmp_path, quick):
     pd.testing.assert_frame_equal(timeless(first.leaderboard), timeless(second.leaderboard))
     frame = classification(40, seed=9)
     assert (first.predict_proba(frame) == second.predict_proba(frame)).all()
-
-
-class Killed(BaseException):
-    """Stands for the end of the process in the middle of a run."""
-
-
-class KilledAfter(InlineExecutor):
-    """Dies after some fits, like a process that is killed between two of them."""
-
-    def __init__(self, fits):
-        super().__init__()
-        self._left = fits
-
-    def submit(self, job):
-        if self._left == 0:
-            raise Killed
-        self._left -= 1
-        super().submit(job)
 
 
 @pytest.mark.parametrize(("fits", "policy"), [(3, "tpe"), (11, "tpe"), (9, "learned")])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from autometa.policies.gaussian import LossScale
-from autometa.policies.shared_belief import LEAST_DOUBT, shared_belief
+from autometa.policies.shared_belief import LEAST_DOUBT, shared_beliefs
 from autometa.pool import Pool
 from autometa.records.prior_tasks import PriorTasks
 from tests.searches import PLANE, configs
@@ -23,7 +23,7 @@ def whole(belief):
 
 def test_one_task_is_the_mean_and_the_rest_is_a_process_about_it():
     prior = prior_tasks(np.random.default_rng(0).uniform(3, 9, (1, 40)))
-    belief = shared_belief(prior, SCALE)
+    (belief,) = shared_beliefs(prior, SCALE)
     assert belief.mean == pytest.approx(prior.scaled("min_max")[0])
     K, apart = whole(belief), np.linalg.norm(POOL.inputs[:, None] - POOL.inputs[None], axis=2)
     assert np.diag(K) == pytest.approx(np.full(40, K[0, 0]))
@@ -35,7 +35,7 @@ def test_many_tasks_are_their_empirical_covariance():
     rng = np.random.default_rng(0)
     losses = rng.dirichlet([1.0] * 3, 2_000) @ rng.random((3, 40))
     prior = prior_tasks(losses)
-    belief = shared_belief(prior, SCALE)
+    (belief,) = shared_beliefs(prior, SCALE)
     wanted = np.cov(prior.scaled("min_max").T)
     assert belief.mean == pytest.approx(prior.scaled("min_max").mean(axis=0))
     assert np.abs(whole(belief) - wanted).max() < 2 * LEAST_DOUBT * wanted.diagonal().max()
@@ -43,13 +43,13 @@ def test_many_tasks_are_their_empirical_covariance():
 
 def test_the_doubt_falls_as_the_tasks_grow():
     losses = np.random.default_rng(0).random((200, 40))
-    found = [shared_belief(prior_tasks(losses[:s]), SCALE).covariance for s in (2, 5, 20, 200)]
+    found = [shared_beliefs(prior_tasks(losses[:s]), SCALE)[0].covariance for s in (2, 5, 20, 200)]
     shares = [one.other.variance / one.variances.mean() for one in found]
     assert shares == sorted(shares, reverse=True)
 
 
 @pytest.mark.parametrize("losses", [np.full((1, 40), 0.1), np.full((5, 40), 7.0), np.tile(np.arange(40.0), (4, 1))])
 def test_tasks_that_do_not_differ_leave_a_doubt(losses):
-    K = whole(shared_belief(prior_tasks(losses), SCALE))
+    K = whole(shared_beliefs(prior_tasks(losses), SCALE)[0])
     assert np.linalg.eigvalsh(K + 1e-9 * np.eye(40)).min() > 0
     assert (np.diag(K) > 0).all()

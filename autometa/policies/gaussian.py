@@ -109,8 +109,8 @@ class LossScale:
         squares = np.maximum(np.einsum("sc,sc->s", centred, centred), _LEAST)
         slopes = np.einsum("sc,sc->s", centred, y) / squares
         shifts = y.sum(axis=1) / np.maximum(count, 1) - slopes * middle
-        shift, shift_sd = _middle(shifts[varied])
-        log_scale, log_scale_sd = _middle(np.log(np.maximum(slopes[varied], _LEAST)))
+        shift, shift_sd = middle_and_spread(shifts[varied])
+        log_scale, log_scale_sd = middle_and_spread(np.log(np.maximum(slopes[varied], _LEAST)))
         # Prior tasks that all agree do not make the new one certain.
         return cls(shift, max(shift_sd, 0.01 * float(np.exp(log_scale))), log_scale, max(log_scale_sd, 0.05))
 
@@ -123,14 +123,18 @@ class LossScale:
             middle: mean of scaled losses.
             sd: their standard deviation.
         """
-        # The deviation of equal numbers is not always 0: their mean is rounded.
-        deviation = float(losses.std()) if np.ptp(losses) > 0 else 0.0
-        spread = deviation or max(abs(float(losses[0])), 1.0)
+        spread = deviation(losses) or max(abs(float(losses[0])), 1.0)
         scale = spread / sd
         return cls(float(np.median(losses)) - middle * scale, 2.0 * spread, float(np.log(scale)), 0.7)
 
 
-def _middle(values: NDArray[np.float64]) -> tuple[float, float]:
+def deviation(values: NDArray[np.float64]) -> float:
+    """The standard deviation; of equal numbers it is 0, though their mean is rounded."""
+    return float(values.std()) if np.ptp(values) > 0 else 0.0
+
+
+def middle_and_spread(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The median, and the median distance from it as the standard deviation of a normal."""
     middle = float(np.median(values))
     return middle, _TO_SD * float(np.median(np.abs(values - middle)))
 

@@ -1,4 +1,4 @@
-"""The learned policy: what prior tasks teach, in two forms, and what the trials say by themselves."""
+"""The learned policy: what prior tasks teach, in several forms, and what the trials say by themselves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from autometa.policies.drawn_pool import draw_base, draw_pool
 from autometa.policies.gaussian import LossScale
 from autometa.policies.own_process import FEWEST, own_belief, tamed
 from autometa.policies.past_tasks import PastTasks
-from autometa.policies.shared_belief import shared_belief
+from autometa.policies.portfolio import SHARE
+from autometa.policies.shared_belief import shared_beliefs
 from autometa.policies.source_copies import agreement, improvement_on_copies
 from autometa.pool import Pool
 from autometa.records.prior_tasks import PriorTasks
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 BASE, NEIGHBOURS = 768, 256  # candidates where none are given: known and random ones, and those near the best
 TOLD = 3  # prior tasks from which on they tell the scale of raw losses
-SHARE = 0.25  # of the time left that one trial may take
 DEARER = 32  # configs that are looked through for one that is not too dear
 DOUBTS = (1.0, 4.0, 16.0)  # factors on what prior tasks have not shown; the trials choose one
 FINEST = 0.01  # noise of the cold expert relative to its signal, where it is held against the past
@@ -180,7 +180,7 @@ class LearnedPolicy:
         if len(prior) and (self._parts.shared or not told):
             known = scale or LossScale.vague(losses)
             tried = DOUBTS if len(places) >= FEWEST else DOUBTS[:1]
-            told.append(_best([shared_belief(prior, known, doubts=d).fit(places, losses) for d in tried]))
+            told.append(_best([belief.fit(places, losses) for belief in shared_beliefs(prior, known, tried)]))
         return told or [own_belief(pool, places, tamed(losses)).fit(places, losses)]
 
     def _cold(self, pool: Pool, observed: Observed) -> Fit | None:
@@ -194,8 +194,9 @@ class LearnedPolicy:
         if cold is None:
             return 0.0
         # What is told apart more finely than the past can be is no evidence against it.
-        coarse = replace(cold.belief, noise=max(cold.belief.noise, FINEST)).fit(cold.places, cold.losses)
-        apart = float(np.clip(coarse.left_out - _best(told).left_out, -MOST_TOLD, MOST_TOLD).sum())
+        if cold.belief.noise < FINEST:
+            cold = replace(cold.belief, noise=FINEST).fit(cold.places, cold.losses)
+        apart = float(np.clip(cold.left_out - _best(told).left_out, -MOST_TOLD, MOST_TOLD).sum())
         least = self._parts.least_cold
         return least + (1.0 - least) * float(expit(self._parts.doubt + apart))
 

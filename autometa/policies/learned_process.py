@@ -92,9 +92,6 @@ class LearnedProcess:
     card: Mapping[str, Any] = field(default_factory=dict)
     _encoded: PoolMemory[Encoded] = field(default_factory=PoolMemory, repr=False)
 
-    def __post_init__(self) -> None:
-        self.network.requires_grad_(False)
-
     @classmethod
     def load(cls, path: Path) -> LearnedProcess:
         """Read a checkpoint of ``autometa meta-train``.

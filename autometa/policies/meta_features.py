@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from autometa.policies.gaussian import middle_and_spread
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
 _FAR = 3.0  # standard deviations beyond which a number says no more
-_TO_SD = 1.4826  # of the median absolute deviation, for a normal
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,7 @@ class Reader:
             values = values[np.isfinite(values)]
             if 2 * len(values) < len(described) or not np.ptp(values) > 0:
                 continue
-            middle = float(np.median(values))
-            spread = _TO_SD * float(np.median(np.abs(values - middle)))
+            middle, spread = middle_and_spread(values)
             found[name] = (middle, max(spread, 0.25 * float(values.std()), np.finfo(float).tiny))
         return cls(tuple(found), tuple(m for m, _ in found.values()), tuple(s for _, s in found.values()))
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from autometa.task import Policy
 
 PORTFOLIO_THEN_TPE = 10  # trials of the portfolio before TPE takes over
-ALONE = Parts(copies=False, cold=False)
+ALONE = Parts(copies=False, shared=False, cold=False)
 
 
 def learned_alone(process: LearnedProcess | None) -> LearnedPolicy:

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.linalg import cho_solve, cholesky
 from scipy.optimize import minimize
 
-from autometa.policies.gaussian import Belief, LossScale
+from autometa.policies.gaussian import Belief, LossScale, deviation
 from autometa.policies.kernel import Matern
 
 if TYPE_CHECKING:
@@ -67,8 +67,7 @@ def fitted(points: NDArray[np.float64], losses: NDArray[np.float64]) -> tuple[ND
     """The most probable lengths of the t inputs, and noise, of n points and their losses, shapes (n, t) and (n,)."""
     asked = points.tobytes() + losses.tobytes()
     if asked not in _LAST:
-        deviation = float(losses.std()) if np.ptp(losses) > 0 else 0.0
-        standard = (losses - losses.mean()) / (deviation or 1.0)
+        standard = (losses - losses.mean()) / (deviation(losses) or 1.0)
         squares = (points[:, None, :] - points[None, :, :]) ** 2
         varies = np.ptp(points, axis=0) > 0
         count = int(varies.sum())

@@ -1,4 +1,4 @@
-"""What prior tasks have in common, where no meta-trained process stands by: their mean, covariance, and a doubt."""
+"""What prior tasks have in common: their mean, their covariance, and a doubt."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from autometa.policies.gaussian import Belief, LossScale, LowRank, Sum
 from autometa.policies.kernel import Matern
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from autometa.records.prior_tasks import PriorTasks
 
 LENGTH = 1.2  # at which what no prior task has shown varies
@@ -17,7 +19,7 @@ LEAST_DOUBT = 0.02  # share of the variance that no prior task has shown, of ver
 FEW = 2.0  # tasks at which half of it is
 
 
-def shared_belief(prior: PriorTasks, scale: LossScale, *, doubts: float = 1.0) -> Belief:
+def shared_beliefs(prior: PriorTasks, scale: LossScale, doubts: Sequence[float] = (1.0,)) -> list[Belief]:
     """The empirical mean and covariance of S prior tasks, and beside them a Matérn process that grows as S falls.
 
     With one task it is the residual process about that task; with hundreds the empirical covariance.
@@ -25,7 +27,7 @@ def shared_belief(prior: PriorTasks, scale: LossScale, *, doubts: float = 1.0) -
     Args:
         prior: at least one task.
         scale: of the raw losses.
-        doubts: factor on the variance of what no prior task has shown.
+        doubts: factors on the variance of what no prior task has shown, one for each belief.
     """
     scaled = prior.scaled("min_max")
     mean = scaled.mean(axis=0)
@@ -33,5 +35,6 @@ def shared_belief(prior: PriorTasks, scale: LossScale, *, doubts: float = 1.0) -
     factors = (scaled - mean).T / np.sqrt(max(len(scaled) - 1, 1))
     # One task has no spread about itself: what its losses vary over the pool stands in.
     variance = max(float((factors**2).sum(axis=1).mean()), doubt * float(mean.var()), 1e-6)
-    doubtful = Matern(prior.pool.inputs, LENGTH, doubts * doubt * variance)
-    return Belief(mean, Sum(LowRank(np.sqrt(1.0 - doubt) * factors, np.zeros(len(mean))), doubtful), scale)
+    shown = LowRank(np.sqrt(1.0 - doubt) * factors, np.zeros(len(mean)))
+    doubtful = [Matern(prior.pool.inputs, LENGTH, factor * doubt * variance) for factor in doubts]
+    return [Belief(mean, Sum(shown, one), scale) for one in doubtful]

@@ -29,6 +29,8 @@ def own_past(
         names: of those that count, so that a run that is resumed knows what it knew; None for all there are.
         say: is told of a collection that cannot be read.
     """
+    if names is not None and not names:
+        return ()  # nothing is read where nothing counts
     found = personal_tasks(space, say=say)
     return found if names is None else tuple(t for t in found if t.name in names)
 

@@ -12,7 +12,6 @@ from autometa.records.collection import Collection
 from autometa.records.personal import personal_tasks
 from autometa.records.time_model import Shape, TimeModel
 from autometa.search.neighbours import Neighbour, nearest_tasks
-from autometa.search.past import own_past
 from autometa.search.prepare import prepare
 from autometa.search.proposals import Proposer, make_policy, usable_space
 from autometa.search.resources import granted_memory
@@ -54,13 +53,14 @@ def suggest(
     found = prepare(settings, data)
     searched = usable_space(space, kind=found.table.kind)
     features = found.features | meta_features(found.table)
-    chosen = make_policy(policy, kind=found.table.kind, own=own_past(searched, say=say))
+    own = personal_tasks(searched, say=say)
+    chosen = make_policy(policy, kind=found.table.kind, own=own)
     propose = Proposer(chosen, policy, Task(data, searched, (), features), seed, found.plan.folds)
     records: list[TrialRecord] = []
     for _ in range(k):
         records.append(propose([], records))
     shipped = Collection.load(shipped_data("meta_datasets") / "tabular").tasks_on(searched)
-    nearest = nearest_tasks(features, [*shipped, *personal_tasks(searched, say=say)])
+    nearest = nearest_tasks(features, [*shipped, *own])
     model = TimeModel.shipped()
     shape, factor = Shape.of_fold(found.table, found.folds), model.calibrate()
 
