@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
+from autometa.errors import InputError
 from autometa.policies.process_network import (
     HEAD,
     LEAST_NOISE,
@@ -24,9 +25,9 @@ GIVEN = (1, 1, 1, 1, 0, 0, 0, 0, 0)
 ASKED = (0, 0, 0, 0, 1, 1, 1, 0, 0)
 
 
-def network(*, emits=True, seed=0):
+def network(*, emits=True, seed=0, without=()):
     torch.manual_seed(seed)
-    return ProcessNetwork(features=2, width=8, basis=4, places=3, emits=emits).double()
+    return ProcessNetwork(features=2, width=8, basis=4, places=3, emits=emits, without=without).double()
 
 
 def episode(given=GIVEN, asked=ASKED, seed=0):
@@ -129,6 +130,26 @@ def test_gradients_are_those_of_finite_differences(emits):
         tuple(start[n].clone().requires_grad_() for n in names),
         atol=1e-5,
     )
+
+
+@pytest.mark.parametrize(
+    ("part", "gone"),
+    [("mean", lambda head: head.mean), ("linear", lambda head: head.variances), ("deep", lambda head: head.variance)],
+)
+def test_a_part_that_is_left_out_is_nothing_and_the_others_are_as_they_were(part, gone):
+    whole, less, one = network(), network(without=(part,)), episode()
+    with torch.no_grad():
+        assert (gone(whole(one)[2]) != 0).any()
+        assert (gone(less(one)[2]) == 0).all()
+        for before, after in zip(whole(one)[2], less(one)[2], strict=True):
+            assert (after == 0).all() or torch.equal(before, after)
+    assert np.isfinite(value(less, one))
+
+
+@pytest.mark.parametrize("without", [("mean", "linear", "deep"), ("kernel",)])
+def test_what_is_left_out_is_some_of_the_parts(without):
+    with pytest.raises(InputError, match="some, not all, of mean, linear, deep"):
+        network(without=without)
 
 
 def test_a_gradient_is_finite_where_two_configs_are_equal():

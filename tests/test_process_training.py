@@ -65,7 +65,7 @@ def test_each_algorithm_learns_to_foretell_tasks_of_the_family(algorithm):
     assert validate(found) < 0.6 * untrained(settings)
 
 
-@pytest.mark.parametrize("changes", [{"emits": False}, {"reads": False}, {"scaling": "ranks"}])
+@pytest.mark.parametrize("changes", [{"emits": False}, {"reads": False}, {"scaling": "ranks"}, {"without": ("deep",)}])
 def test_every_setting_learns(changes):
     settings = replace(TINY, **changes)
     found = meta_train([PRIOR], settings, validate=validate)

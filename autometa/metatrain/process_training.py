@@ -16,7 +16,7 @@ from autometa.errors import InputError
 from autometa.metatrain.episodes import Episodes
 from autometa.policies.learned_process import LearnedProcess
 from autometa.policies.meta_features import Reader
-from autometa.policies.process_network import HEAD, ProcessNetwork, negative_log_likelihood
+from autometa.policies.process_network import HEAD, Part, ProcessNetwork, negative_log_likelihood
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +43,7 @@ class Settings:
         width: of the network's layers.
         emits: whether the hypernetwork emits the head; see :class:`ProcessNetwork`.
         reads: whether it reads meta-features.
+        without: parts of the process that are left out; see :class:`ProcessNetwork`.
         validate_every: steps between two validations.
         seed: of everything.
     """
@@ -57,6 +58,7 @@ class Settings:
     width: int = 64
     emits: bool = True
     reads: bool = True
+    without: tuple[Part, ...] = ()
     validate_every: int = 500
     seed: int = 0
 
@@ -112,7 +114,7 @@ def meta_train(
         raise InputError("meta-training needs prior tasks with 5 evaluated configs or more; got none")
     reader = Reader.fit([f for s in sources for f in s.features]) if settings.reads else Reader()
     torch.manual_seed(settings.seed)
-    network = ProcessNetwork(features=len(reader), width=settings.width, emits=settings.emits)
+    network = ProcessNetwork(features=len(reader), width=settings.width, emits=settings.emits, without=settings.without)
     loss = partial(negative_log_likelihood, network)
     inner = settings.inner
     gradient = reptile_gradient if settings.algorithm == "reptile" else meta_gradient

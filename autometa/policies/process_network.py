@@ -14,18 +14,20 @@ m meta-features, e embedding width, r functions of the basis, p dimensions of th
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from autometa.errors import InputError
 from autometa.policies.tokens import SPACE_WIDTH, VALUE_WIDTH
 
 FULL = 20.0  # trials at which the hypernetwork hears twice as much of a history as of ten
 LEAST_NOISE = 1e-3
 HEAD = ("head", "common")  # parameters that emit the head
+Part = Literal["mean", "linear", "deep"]  # of the process: the learned mean, the linear kernel, the deep kernel
 
 
 class Episode(NamedTuple):
@@ -76,20 +78,36 @@ class ProcessNetwork(nn.Module):
         basis: r.
         places: p.
         emits: whether the hypernetwork emits the head. Else one head is learned for all tasks.
+        without: parts of the process that are left out.
+
+    Raises:
+        InputError: there is no such part, or nothing is left of the process.
     """
 
     def __init__(
-        self, *, features: int = 0, width: int = 64, basis: int = 24, places: int = 6, emits: bool = True
+        self,
+        *,
+        features: int = 0,
+        width: int = 64,
+        basis: int = 24,
+        places: int = 6,
+        emits: bool = True,
+        without: Sequence[Part] = (),
     ) -> None:
         super().__init__()
+        if not set(without) < set(get_args(Part)):
+            raise InputError(f"what is left out is some, not all, of {', '.join(get_args(Part))}; got {list(without)}")
         self.settings: dict[str, Any] = {
             "features": features,
             "width": width,
             "basis": basis,
             "places": places,
             "emits": emits,
+            "without": list(without),
         }
         self.emits = emits
+        kept = [float(part not in without) for part in get_args(Part)]
+        self._mean, self._linear, self._deep = kept
         self.token = _mlp(SPACE_WIDTH + VALUE_WIDTH, width, width)
         self.again = _mlp(2 * width, width, width)
         self.whole = _mlp(2 * width, width, width)
@@ -130,10 +148,10 @@ class ProcessNetwork(nn.Module):
         r = self.basis.out_features
         offset, log_variance, log_noise = raw[2 * r :]
         return Head(
-            raw[:r],
-            torch.exp(raw[r : 2 * r].clamp(-12, 3)),
+            self._mean * raw[:r],
+            self._linear * torch.exp(raw[r : 2 * r].clamp(-12, 3)),
             offset,
-            torch.exp(log_variance.clamp(-10, 2)),
+            self._deep * torch.exp(log_variance.clamp(-10, 2)),
             LEAST_NOISE + torch.exp(log_noise.clamp(-10, 0)),
         )
 

@@ -1,0 +1,206 @@
+"""What each part of the learned policy is worth: one part off at a time, on one split by dataset.
+
+python -m benchmarks.ablations run oboe --keep FOLDER
+python -m benchmarks.ablations report
+
+The tasks of a collection are dealt by dataset: 60 % to learn from, 15 % for settings, 25 % to replay. Processes are
+trained for few steps and kept in a folder; results go to benchmarks/results/ablations and docs/benchmarks.md.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from autometa.metatrain.process_training import Settings as Training
+from autometa.policies.learned import LearnedPolicy, Parts
+from autometa.policies.named import ALONE
+from autometa.records.collection import Collection
+from autometa.records.prior_tasks import PriorTasks
+from autometa.records.reading import read_collection
+from autometa.records.regret import bootstrap_weights
+from autometa.records.replays import Replays, Settings
+from autometa.records.sources import Folds
+from benchmarks.learned import Trained
+from benchmarks.replay import folder_of
+from benchmarks.report import table, write_between
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "ablations"
+DOCS = ROOT / "docs" / "benchmarks.md"
+PARTS, LEARN, SETTINGS = 20, 12, 3  # twentieths: to learn from, for settings; the rest is replayed
+TASKS = 60  # that are replayed, at most
+NOTE = (
+    "Mean regret of trials 1-25 over {tasks} tasks of {collection} whose datasets nothing was learned from, three "
+    "trainings of {steps} steps averaged where a process is trained. Difference: to the first line of its part, with "
+    "a bootstrap over datasets; above zero the change is worse. `python -m benchmarks.ablations`.\n"
+)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A change of the policy or of its process.
+
+    Attributes:
+        part: of the table: "policy" for the whole policy, "process" for the process alone.
+        name: what is changed.
+        training: of the process.
+        parts: of the policy.
+        inner_steps: at search time; None for those of the training.
+        tasks: to learn from; None for all.
+    """
+
+    part: str
+    name: str
+    training: Training
+    parts: Parts
+    inner_steps: int | None = None
+    tasks: int | None = None
+
+
+def variants(steps: int) -> Iterator[Variant]:
+    """All of them; the first of each part is what the others are held against."""
+    joint, whole = Training(steps=steps, validate_every=steps), Parts()
+    yield Variant("policy", "as it is", joint, whole)
+    for part in ("process", "copies", "shared", "cold"):
+        yield Variant("policy", f"without {part}", joint, replace(whole, **{part: False}))
+    yield Variant("process", "alone, joint", joint, ALONE)
+    for name, changed in {
+        "no hypernetwork head": replace(joint, emits=False),
+        "no meta-features": replace(joint, reads=False),
+        "no learned mean": replace(joint, without=("mean",)),
+        "no linear kernel": replace(joint, without=("linear",)),
+        "no deep kernel": replace(joint, without=("deep",)),
+        "ranks instead of min-max": replace(joint, scaling="ranks"),
+    }.items():
+        yield Variant("process", name, changed, ALONE)
+    for number in (4, 16, 64):
+        yield Variant("process", f"{number} source tasks", joint, ALONE, tasks=number)
+    for algorithm in ("anil", "meta-sgd", "maml", "fomaml", "reptile"):
+        training = replace(joint, algorithm=algorithm)
+        for inner in (0, 1, 5, 20):
+            yield Variant("process", f"{algorithm}, {inner} inner steps", training, ALONE, inner)
+
+
+@dataclass(frozen=True, eq=False)
+class OneSplit:
+    """Sources of a replay: the same tasks to learn from for all."""
+
+    collection: Collection
+    group: NDArray[np.intp]
+    known: PriorTasks
+
+    def part(self, number: int) -> int:
+        """All tasks may know the same."""
+        del number
+        return 0
+
+    def prior(self, number: int) -> PriorTasks:
+        """What may be known on a task."""
+        del number
+        return self.known
+
+
+def fewer(prior: PriorTasks, number: int | None, seed: int) -> PriorTasks:
+    """Some of the tasks, drawn at random."""
+    if number is None:
+        return prior
+    rows = sorted(np.random.default_rng(seed).permutation(len(prior))[:number].tolist())
+    return replace(
+        prior,
+        names=tuple(prior.names[i] for i in rows),
+        losses=prior.losses[rows],
+        features=tuple(prior.features[i] for i in rows),
+    )
+
+
+def areas(variant: Variant, seed: int, split: OneSplit, numbers: list[int], folder: Path) -> "pd.Series[float]":
+    """Mean regret of trials 1 to 25, by task."""
+    known = fewer(split.known, variant.tasks, seed)
+    process = Trained(replace(variant.training, seed=seed), folder).process(known) if variant.parts.process else None
+    if process is not None and variant.inner_steps is not None:
+        process = replace(process, inner=replace(process.inner, steps=variant.inner_steps))
+    replays = Replays(
+        split,
+        {"one": lambda prior: LearnedPolicy(prior, process=process, parts=variant.parts)},
+        Settings(trials=25, seeds=1),
+    )
+    replays.targets = {n: t for n, t in replays.targets.items() if n in numbers}
+    replays.run(lambda _: None)
+    curves = replays.curves(["one"])
+    return pd.Series(curves.regret["one"].mean(axis=1), index=list(curves.tasks))
+
+
+def run(name: str, folder: Path, steps: int) -> None:
+    """Every variant that the result file does not have yet."""
+    collection = read_collection(folder_of(name))
+    dealt = Folds.deal(collection, PARTS)
+    known = PriorTasks.of(collection, np.flatnonzero(dealt.fold < LEARN).tolist())
+    split = OneSplit(collection, dealt.group, known)
+    targets = Replays(split, {}, Settings()).targets
+    test = [n for n in targets if dealt.fold[n] >= LEARN + SETTINGS]
+    numbers = [test[i] for i in np.unique(np.linspace(0, len(test) - 1, min(TASKS, len(test))).astype(int))]
+    goal = RESULTS / f"{collection.card.name}.csv"
+    goal.parent.mkdir(parents=True, exist_ok=True)
+    rows = pd.read_csv(goal, dtype={"task": str}) if goal.exists() else pd.DataFrame()
+    for variant in variants(steps):
+        for seed in range(3 if variant.parts.process else 1):
+            if len(rows) and ((rows["variant"] == variant.name) & (rows["seed"] == seed)).any():
+                continue
+            found = areas(variant, seed, split, numbers, folder)
+            new = pd.DataFrame(
+                {
+                    "part": variant.part,
+                    "variant": variant.name,
+                    "steps": steps,
+                    "seed": seed,
+                    "task": found.index,
+                    "group": [dealt.group[collection.names.index(t)] for t in found.index],
+                    "area": found.to_numpy(),
+                }
+            )
+            rows = pd.concat([rows, new], ignore_index=True)
+            rows.to_csv(goal, index=False, float_format="%.6g")
+            print(f"{variant.part} {variant.name} {seed}: {found.mean():.4f}", file=sys.stderr, flush=True)
+
+
+def report() -> None:
+    """Write the section between its markers."""
+    texts = ["## What each part is worth\n"]
+    for file in sorted(RESULTS.glob("*.csv")):
+        rows = pd.read_csv(file, dtype={"task": str})
+        groups = rows.drop_duplicates("task").set_index("task")["group"]
+        by_task = rows.groupby(["part", "variant", "task"], sort=False)["area"].mean()
+        lines = []
+        for part, variant in rows[["part", "variant"]].drop_duplicates().itertuples(index=False):
+            first = rows.loc[rows["part"] == part, "variant"].iloc[0]
+            own = by_task[part, variant]
+            cells = [part, variant, f"{own.mean():.4f}", ""]
+            if variant != first:
+                apart = own - by_task[part, first]
+                means = bootstrap_weights(groups[apart.index].to_numpy(), seed=0) @ apart.to_numpy()
+                low, high = np.quantile(means, [0.025, 0.975])
+                cells[-1] = f"{apart.mean():+.4f} [{low:+.4f}, {high:+.4f}]"
+            lines.append(cells)
+        texts.append(NOTE.format(tasks=len(groups), collection=file.stem, steps=f"{rows['steps'].iloc[0]:,}"))
+        texts.append(table(["part", "change", "area 1-25", "difference [95 %]"], lines) + "\n")
+    write_between(DOCS, "ablations", "\n".join(texts))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["run", "report"])
+    parser.add_argument("collections", nargs="*")
+    parser.add_argument("--steps", type=int, default=1_000)
+    parser.add_argument("--keep", type=Path, help="folder of the meta-trained processes")
+    given = parser.parse_args()
+    if given.what == "report":
+        report()
+    else:
+        for each in given.collections:
+            run(each, given.keep, given.steps)
