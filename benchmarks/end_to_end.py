@@ -52,6 +52,8 @@ class System:
 
 SYSTEMS = {
     "autometa": System(single_thread=True),
+    "autometa_learned": System(single_thread=True),
+    "autometa_tpe": System(single_thread=True),
     "plain": System(single_thread=True),
     "catboost": System(("catboost",)),
     "lightgbm": System(("lightgbm",)),
@@ -129,7 +131,7 @@ def version_of(name: str, python: str) -> str:
     """Version of a system: of its distributions in an interpreter's environment, or of this checkout's code."""
     if name == "plain":
         return PLAIN_VERSION
-    if name == "autometa":
+    if name.startswith("autometa"):
         # Only a change of what is searched makes new rows; text and benchmarks may change freely.
         trees = ["autometa", "search_spaces"]
         command = ["git", "-C", str(ROOT), "status", "--porcelain", "--", *trees]

@@ -22,16 +22,15 @@ def call(*arguments: str) -> None:
         sys.exit(code)
 
 
-def fit(job: Job) -> Predict:
+def fit(job: Job, *, policy: str = "portfolio") -> Predict:
     """Search with the time limit, leaving a run folder."""
     scratch = Path(tempfile.gettempdir())  # not in the job's folder, whose size is what the system leaves
     table, found = scratch / "train.parquet", job.folder / "model"
     job.train.assign(**{TARGET: job.target}).to_parquet(table)
     task = "classification" if job.classification else "regression"
     limits = ["--time", f"{job.time_limit:g}s", "--workers", str(job.workers), "--seed", str(job.seed)]
-    call(
-        "search", str(table), "--target", TARGET, "--task", task, *limits, "--out", str(found), "--quiet", "--no-learn"
-    )
+    options = ["--target", TARGET, "--task", task, *limits, "--policy", policy, "--quiet", "--no-learn"]
+    call("search", str(table), *options, "--out", str(found))
 
     def predict(frame: pd.DataFrame) -> Predictions:
         test, out = scratch / "test.parquet", scratch / "found.csv"
