@@ -2,9 +2,11 @@
 
 python -m benchmarks.portfolio compare --predictions DIR --tables DIR
 python -m benchmarks.portfolio write --predictions DIR --tables DIR
+python -m benchmarks.portfolio write --method "by loss"
 
 DIR of --predictions is what `autometa record --predictions` kept, DIR of --tables the recording's `recording/tables`;
-neither is part of the project. What is derived from them, the order and the losses of ensembles, is.
+neither is part of the project. What is derived from them, the order and the losses of ensembles, is. "by loss" needs
+neither: it is "by single" with the recorded losses.
 """
 
 import argparse
@@ -164,10 +166,26 @@ def shared_of(collection: Collection) -> list[Planned]:
 
 def by_single(tables: Sequence[Recorded], weights: np.ndarray, k: int) -> list[int]:
     """The order in which each config lowers the mean loss of the best single one most."""
-    singles = np.array([t.singles for t in tables])
-    scaled = (singles - np.nanmin(singles, axis=1, keepdims=True)) / np.array([[t.scale] for t in tables])
+    return greedily(np.array([t.singles for t in tables]), np.array([t.scale for t in tables]), weights, k)
+
+
+def greedily(singles: np.ndarray, scales: np.ndarray, weights: np.ndarray, k: int) -> list[int]:
+    """The same from losses of shape (T, J), NaN where not recorded, and what there is to win on each table."""
+    scaled = (singles - np.nanmin(singles, axis=1, keepdims=True)) / scales[:, None]
     scaled = np.clip(np.nan_to_num(scaled, nan=1.0), 0.0, 1.0)
     return greedy_order(np.repeat(scaled, np.round(10 * weights).astype(int), axis=0), k)
+
+
+def by_loss(collection: Collection, kind: str, k: int) -> list[int]:
+    """The order by single configs, from the recorded losses alone."""
+    place = {key(c): i for i, c in enumerate(collection.configs)}
+    singles = collection.full[:, [place[key(p.config)] for p in shared_of(collection)]]
+    enough = np.isfinite(singles).sum(axis=1) >= FEWEST
+    datasets = [d for d, kept in zip(collection.card.datasets, enough, strict=True) if kept]
+    constant = np.array([float(collection.meta_features[d.name]["constant_loss"]) for d in datasets])
+    singles = np.where(np.isfinite(singles[enough]), singles[enough], np.nan)
+    scales = np.maximum(constant - np.nanmin(singles, axis=1), 1e-9)
+    return greedily(singles, scales, np.array([1.0 if d.kind == kind else OTHER_KINDS for d in datasets]), k)
 
 
 def by_ensemble(tables: Sequence[Recorded], weights: np.ndarray, k: int, *, cost: float = 0.0) -> list[int]:
@@ -252,14 +270,14 @@ def within(table: Recorded, order: Sequence[int], limit: float) -> list[int]:
     return [j for j, at in zip(order, spent, strict=True) if at <= limit]
 
 
-def write(collection: Collection, recorded: list[Recorded], method: str) -> None:
+def write(collection: Collection, method: str, order: Callable[[str], list[int]], tables: int) -> None:
     """Write the shipped portfolio: an order for each kind of target, and where it comes from."""
     planned = shared_of(collection)
     names = [entry["name"] for entry in entries()]
     orders: dict[str, list[dict[str, object]]] = {}
     for kind in ("binary", "multiclass", "regression"):
         orders[kind] = []
-        for j in METHODS[method](recorded, kind_weights(recorded, kind), LONGEST):
+        for j in order(kind):
             config = dict(planned[j].config)
             if kind == "regression":
                 config["class_weights"] = "none"  # they mean nothing there
@@ -269,7 +287,7 @@ def write(collection: Collection, recorded: list[Recorded], method: str) -> None
         "format": 1,
         "space": collection.space.version,
         "collection": collection.card.name,
-        "tables": len(recorded),
+        "tables": tables,
         "shared_configs": len(planned),
         "method": method,
     }
@@ -282,14 +300,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["compare", "write"])
     parser.add_argument("--collection", type=Path, default=ROOT / "meta_datasets" / "tabular")
-    parser.add_argument("--predictions", type=Path, required=True)
-    parser.add_argument("--tables", type=Path, required=True)
-    parser.add_argument("--method", default="by ensemble")
+    parser.add_argument("--predictions", type=Path)
+    parser.add_argument("--tables", type=Path)
+    parser.add_argument("--method", default="by ensemble", choices=[*METHODS, "by loss"])
     given = parser.parse_args()
     collection = Collection.load(given.collection)
+    if given.what == "write" and given.method == "by loss":
+        write(collection, given.method, lambda kind: by_loss(collection, kind, LONGEST), len(collection.names))
+        return
+    if given.predictions is None or given.tables is None:
+        parser.error("--predictions and --tables are needed, but for: write --method 'by loss'")
     recorded = read(collection, given.predictions, given.tables)
     if given.what == "write":
-        write(collection, recorded, given.method)
+        make = METHODS[given.method]
+        order = lambda kind: make(recorded, kind_weights(recorded, kind), LONGEST)  # noqa: E731
+        write(collection, given.method, order, len(recorded))
         return
     found = compare(collection, recorded)
     found.to_csv(RESULTS, index=False, float_format="%.5g")
