@@ -1,19 +1,47 @@
-"""The Python blocks of the documentation run, one after the other, as a reader would run them."""
+"""The blocks of the documentation run, one after the other, as a reader would run them."""
 
-import re
+import json
+import shutil
 from pathlib import Path
 
+import optuna
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from pages import run_page
+from tables import classification
 
-DOCS = Path(__file__).parents[1] / "docs"
+from autometa.records.reading import read_collections
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(Path(__file__).with_name("quick.toml"), "quick.toml")
+    return tmp_path
 
 
 @pytest.mark.parametrize("page", ["adaptation.md", "learned_policy.md", "optuna.md"])
-def test_blocks_run(page, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    text = (DOCS / page).read_text(encoding="utf-8")
-    names = {}
-    for block in re.finditer(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
-        line = text.count("\n", 0, block.start(1))
-        exec(compile("\n" * line + block[1], str(DOCS / page), "exec"), names)  # noqa: S102 (that is the test)
-    assert names
+def test_pages_of_python_run(page, folder):
+    assert run_page(page)
+
+
+def test_a_csv_becomes_predictions(folder, monkeypatch):
+    table = (ROOT / "examples" / "data" / "wines.csv").read_text(encoding="utf-8")
+    (folder / "wines.csv").write_text(table, encoding="utf-8")
+    assert len(run_page("first_search.md")) == 6
+    metrics = json.loads((folder / "runs" / "wines" / "metrics.json").read_text())
+    assert metrics["metric"] == "rmse"
+    assert metrics["trials"] > metrics["failed_trials"]
+
+
+def test_own_runs_are_learned_from(folder, capsys):
+    classification(150).to_csv("table.csv", index=False)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    for storage, name in (("sqlite:///studies.db", "boosting"), (JournalStorage(JournalFileBackend("study.log")), "x")):
+        optuna.create_study(storage=storage, study_name=name).optimize(lambda t: t.suggest_float("x", 0, 1), n_trials=2)
+    assert len(run_page("own_runs.md")) == 3
+    assert "\nrun-" in f"\n{capsys.readouterr().out}"
+    assert sum(len(c.names) for c in read_collections("prior")) == 3
