@@ -18,8 +18,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from autometa.metatrain.process_training import Settings as Training
+from autometa.policies.alone import ALONE
 from autometa.policies.learned import LearnedPolicy, Parts
-from autometa.policies.named import ALONE
 from autometa.records.collection import Collection
 from autometa.records.prior_tasks import PriorTasks
 from autometa.records.reading import read_collection

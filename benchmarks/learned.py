@@ -13,9 +13,9 @@ from pathlib import Path
 
 from autometa.metatrain.process_training import Settings as Training
 from autometa.metatrain.process_training import meta_train
+from autometa.policies.alone import ALONE
 from autometa.policies.learned import LearnedPolicy
 from autometa.policies.learned_process import LearnedProcess
-from autometa.policies.named import ALONE
 from autometa.records.prior_tasks import PriorTasks
 from autometa.records.reading import read_collection
 from autometa.records.replays import Replays, Settings

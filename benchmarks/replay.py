@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from autometa.policies.named import POLICIES, SEEDLESS, SLOW
 from autometa.records.reading import read_collection
 from autometa.records.regret import bootstrap_weights, holm
 from autometa.records.replays import Replays, Settings
 from autometa.records.sources import Folds
+from autometa.search.replay_policies import POLICIES, SEEDLESS, SLOW
 from autometa.search.replaying import plot, summary
 from autometa.search.replaying import replay as replay_policies
 from benchmarks.report import table, write_between

@@ -16,8 +16,9 @@ from autometa.policies.acquisition import expected_improvement
 from autometa.policies.candidates import Observed
 from autometa.policies.empirical_covariance import EmpiricalCovariancePolicy
 from autometa.policies.gaussian import Belief, LossScale, LowRank
-from autometa.policies.greedy_portfolio import DefaultPolicy, GreedyPortfolioPolicy, ThenTPEPolicy, greedy_order
+from autometa.policies.greedy_portfolio import DefaultPolicy, GreedyPortfolioPolicy, ThenPolicy, greedy_order
 from autometa.policies.kernel import LENGTHS, Matern, most_likely_length
+from autometa.policies.optuna_samplers import TPEPolicy
 from autometa.policies.rgpe import RGPEPolicy
 from autometa.policies.source_copies import SourceCopiesPolicy
 from autometa.policies.source_mean import SourceMeanPolicy
@@ -408,7 +409,7 @@ def test_beyond_the_longest_order_configs_follow_by_their_mean():
 def test_after_its_share_of_trials_the_portfolio_hands_over():
     prior = prior_tasks(valleys())
     order = greedy_order(prior.scaled("min_max"), 2)
-    proposed = ThenTPEPolicy(GreedyPortfolioPolicy(prior), k=2).propose(
+    proposed = ThenPolicy(GreedyPortfolioPolicy(prior), TPEPolicy(startup=0), k=2).propose(
         Task("new", LINE), n=5, seed=0, candidates=prior.pool
     )
     places = [prior.pool.place(c) for c in proposed]
@@ -417,7 +418,7 @@ def test_after_its_share_of_trials_the_portfolio_hands_over():
 
 
 def test_the_default_goes_first_and_once():
-    policy = ThenTPEPolicy(DefaultPolicy(), k=1)
+    policy = ThenPolicy(DefaultPolicy(), TPEPolicy(startup=0), k=1)
     proposed = policy.propose(Task("new", LINE), n=3, seed=0, candidates=line(11))
     assert proposed[0] == {"x": 0.5}
     assert len({c["x"] for c in proposed}) == 3

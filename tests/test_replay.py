@@ -10,7 +10,6 @@ from typer.testing import CliRunner
 
 from autometa.cli import app
 from autometa.errors import InputError
-from autometa.policies.named import POLICIES, SEEDLESS
 from autometa.policies.random import RandomPolicy
 from autometa.records.own_writing import write_own
 from autometa.records.prior_tasks import PriorTasks
@@ -19,6 +18,7 @@ from autometa.records.replay import replay, target_of
 from autometa.records.replays import Replays, Settings
 from autometa.records.sources import Folds
 from autometa.records.stress import STRESSES
+from autometa.search.replay_policies import POLICIES, SEEDLESS
 
 NAN = math.nan
 
@@ -80,7 +80,7 @@ def test_no_config_is_tried_twice_and_seeds_differ():
     assert runs[0] == runs[1] != runs[2]
 
 
-@pytest.mark.parametrize("name", [n for n in POLICIES if n not in ("gp", "learned_alone")])
+@pytest.mark.parametrize("name", [n for n in POLICIES if n not in ("gp", "fsbo", "learned_alone")])
 def test_every_policy_replays_and_repeats(name):
     found = collection(related(6, 14))
     runs = []

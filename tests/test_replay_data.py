@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autometa.policies.named import POLICIES
 from autometa.records.reading import read_collection
 from autometa.records.replays import Replays, Settings
 from autometa.records.sources import Folds
+from autometa.search.replay_policies import POLICIES
 
 DATA = Path(os.environ.get("AUTOMETA_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 TABLES = sorted((DATA / "hpo_tables").glob("*/space.json"))

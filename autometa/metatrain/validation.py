@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autometa.errors import InputError
-from autometa.policies.named import learned_alone
+from autometa.policies.alone import learned_alone
 from autometa.records.replay import Target, replay, target_of
 
 if TYPE_CHECKING:

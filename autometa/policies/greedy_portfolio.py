@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autometa.policies.optuna_samplers import TPEPolicy
 from autometa.policies.scored import ScoredPolicy
 from autometa.pool import Pool
-from autometa.task import Task, Trial
+from autometa.task import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from autometa.policies.candidates import Observed
     from autometa.records.prior_tasks import PriorTasks
     from autometa.space import Config
+    from autometa.task import Policy, Task
 
 
 LONGEST = 100  # configs that are chosen greedily
@@ -64,17 +64,17 @@ def _places_in_order(prior: PriorTasks) -> NDArray[np.float64]:
     return np.asarray(score)
 
 
-class ThenTPEPolicy:
-    """Some configs of another policy, then TPE, which has all trials to learn from.
+class ThenPolicy:
+    """Some configs of one policy, then another one, which has all trials to learn from.
 
     Args:
-        first: the other policy.
-        k: how many trials are its own.
+        first: the policy that begins.
+        then: the one that goes on.
+        k: how many trials are the first one's own.
     """
 
-    def __init__(self, first: GreedyPortfolioPolicy | DefaultPolicy, *, k: int) -> None:
-        self._first, self._k = first, k
-        self._then = TPEPolicy(startup=0)
+    def __init__(self, first: Policy, then: Policy, *, k: int) -> None:
+        self._first, self._then, self._k = first, then, k
 
     def propose(self, task: Task, *, n: int, seed: int, candidates: Sequence[Config] | None = None) -> list[Config]:
         """The next n configs; see :class:`autometa.task.Policy`."""

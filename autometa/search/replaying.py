@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 
 from autometa.errors import InputError
-from autometa.policies.named import COLD, POLICIES, SEEDLESS, SLOW, learned_alone, policies_with, shipped_process
+from autometa.policies.alone import learned_alone
 from autometa.records.reading import read_collections
 from autometa.records.replays import Factory, Replays, Settings
 from autometa.records.sources import Elsewhere, Folds
 from autometa.records.stress import STRESSES
+from autometa.search.replay_policies import COLD, POLICIES, SEEDLESS, SLOW, policies_with, shipped_process
 
 if TYPE_CHECKING:
     from autometa.policies.learned_process import LearnedProcess

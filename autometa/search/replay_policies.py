@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from autometa.errors import InputError
+from autometa.metatrain.few_shot import few_shot_policy
+from autometa.policies.alone import learned_alone
 from autometa.policies.empirical_covariance import EmpiricalCovariancePolicy
-from autometa.policies.greedy_portfolio import DefaultPolicy, GreedyPortfolioPolicy, ThenTPEPolicy
-from autometa.policies.learned import LearnedPolicy, Parts
+from autometa.policies.greedy_portfolio import DefaultPolicy, GreedyPortfolioPolicy, ThenPolicy
+from autometa.policies.learned import LearnedPolicy
 from autometa.policies.optuna_samplers import GPPolicy, TPEPolicy
 from autometa.policies.random import RandomPolicy
 from autometa.policies.rgpe import RGPEPolicy
@@ -23,21 +24,6 @@ if TYPE_CHECKING:
     from autometa.task import Policy
 
 PORTFOLIO_THEN_TPE = 10  # trials of the portfolio before TPE takes over
-ALONE = Parts(copies=False, shared=False, cold=False)
-
-
-def learned_alone(process: LearnedProcess | None) -> LearnedPolicy:
-    """The process alone: it knows no prior task, and nothing else does.
-
-    Raises:
-        InputError: there is no process.
-    """
-    if process is None:
-        raise InputError(
-            "learned_alone is a meta-trained process; none was given, and none is shipped with this autometa: give "
-            "--checkpoint with one of `autometa meta-train`, or leave it out"
-        )
-    return LearnedPolicy(process=process, parts=ALONE)
 
 
 def shipped_process() -> LearnedProcess | None:
@@ -51,19 +37,20 @@ POLICIES: Mapping[str, Callable[[PriorTasks], Policy]] = {
     "random": lambda _: RandomPolicy(),
     "tpe": lambda _: TPEPolicy(),
     "gp": lambda _: GPPolicy(),
-    "default_tpe": lambda _: ThenTPEPolicy(DefaultPolicy(), k=1),
+    "default_tpe": lambda _: ThenPolicy(DefaultPolicy(), TPEPolicy(startup=0), k=1),
     "portfolio": GreedyPortfolioPolicy,
-    "portfolio_tpe": lambda prior: ThenTPEPolicy(GreedyPortfolioPolicy(prior), k=PORTFOLIO_THEN_TPE),
+    "portfolio_tpe": lambda prior: ThenPolicy(GreedyPortfolioPolicy(prior), TPEPolicy(startup=0), k=PORTFOLIO_THEN_TPE),
     "source_mean_gp": SourceMeanPolicy,
     "empirical_covariance": EmpiricalCovariancePolicy,
     "source_copies": SourceCopiesPolicy,
     "source_mixture": SourceMixturePolicy,
     "rgpe": RGPEPolicy,
+    "fsbo": few_shot_policy,
     "learned": lambda prior: LearnedPolicy(prior, process=shipped_process()),
     "learned_alone": lambda _: learned_alone(shipped_process()),
 }
 COLD = ("random", "tpe", "gp", "default_tpe")  # those that know no prior task
-SLOW = ("gp", "rgpe")  # those that a large table is sampled for
+SLOW = ("gp", "rgpe", "fsbo")  # those that a large table is sampled for
 SEEDLESS = (
     "portfolio",
     "source_mean_gp",
@@ -71,6 +58,7 @@ SEEDLESS = (
     "source_copies",
     "source_mixture",
     "rgpe",
+    "fsbo",
     "learned",
     "learned_alone",
 )
