@@ -74,7 +74,7 @@ def test_a_belief_is_what_training_optimised():
         losses, given = torch.tensor([*LOSSES, 0.6]).float(), torch.tensor([1.0] * 5 + [0.0])
         features = torch.from_numpy(READER.read(FEATURES))
         space = torch.from_numpy(read.space.mean(axis=0))
-        episode = Episode(space, packed[at], there[at], losses, given, 1 - given, features)
+        episode = Episode(space, packed[at], there[at], at, losses, given, 1 - given, features)
         params = {n: p.detach() for n, p in one.network.named_parameters()}
         variance = told.sd[asked] ** 2 + belief.noise
         wanted = 0.5 * np.log(2 * np.pi * variance) + 0.5 * (0.6 - told.mean[asked]) ** 2 / variance

@@ -1,18 +1,21 @@
 """The network that emits a Gaussian process, held against dense normal distributions and finite differences."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from scipy.stats import multivariate_normal
 
+from autometa.adaptation import InnerLoop, Tasks, learner, meta_gradient
 from autometa.errors import InputError
 from autometa.policies.process_network import (
     HEAD,
     LEAST_NOISE,
     Episode,
     ProcessNetwork,
+    embedded_once,
     matern,
     negative_log_likelihood,
 )
@@ -37,7 +40,7 @@ def episode(given=GIVEN, asked=ASKED, seed=0):
     losses, features = torch.from_numpy(rng.random(N)), torch.tensor([0.3, -1.2, 1.0], dtype=torch.float64)
     space = torch.from_numpy(read.space.mean(axis=0)).double()
     counts = (torch.tensor(part, dtype=torch.float64) for part in (given, asked))
-    return Episode(space, packed, there, losses, *counts, features)
+    return Episode(space, packed, there, torch.arange(N), losses, *counts, features)
 
 
 def params(of):
@@ -209,6 +212,26 @@ def test_the_kernel_is_one_with_itself_and_falls():
 def test_the_parameters_of_the_head_are_there():
     names = {n.split(".")[0] for n, _ in network().named_parameters()}
     assert set(HEAD) < names
+
+
+@pytest.mark.parametrize("inner", [InnerLoop(steps=0), InnerLoop(2, 0.1, adapts=HEAD)], ids=["joint", "anil"])
+def test_configs_that_are_embedded_once_give_the_same_gradient(inner):
+    of, places = network(), torch.tensor([3, 1, 3, 0, 2, 1, 5, 3, 8])
+    whole = [episode(seed=seed) for seed in range(3)]
+    picked = [
+        one._replace(tokens=one.tokens[at], there=one.there[at], places=at)
+        for one, at in zip([whole[0]] * 3, (places, places.flip(0), torch.arange(N)), strict=True)
+    ]
+    query = Episode(*(torch.stack(parts) for parts in zip(*picked, strict=True)))
+    query = query._replace(losses=torch.stack([one.losses for one in whole]))
+    tasks = Tasks(query._replace(given=torch.zeros_like(query.given), asked=query.given), query)
+    begin, loss = learner(params(of), inner), partial(negative_log_likelihood, of)
+    plain = meta_gradient(loss, inner, begin, tasks)
+    once = meta_gradient(loss, inner, begin, tasks, prepare=partial(embedded_once, of))
+    assert float(plain[0]) == pytest.approx(float(once[0]), abs=1e-12)
+    for name, gradient in plain[1].params.items():
+        assert torch.allclose(gradient, once[1].params[name], atol=1e-10), name
+    assert sum(float(g.abs().sum()) for n, g in once[1].params.items() if n.startswith("token")) > 0
 
 
 def test_a_covariance_that_is_singular_in_single_precision_gives_no_number_and_no_error():

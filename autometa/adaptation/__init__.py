@@ -9,6 +9,7 @@ from autometa.adaptation.normalisation import batch_norm, layer_norm
 from autometa.adaptation.outer_loss import (
     Gradient,
     Learner,
+    Prepare,
     Tasks,
     in_bfloat16,
     learner,
@@ -28,6 +29,7 @@ __all__ = [
     "Loss",
     "MetaTrainer",
     "Params",
+    "Prepare",
     "Progress",
     "Rates",
     "Settings",

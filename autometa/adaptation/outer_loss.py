@@ -38,6 +38,8 @@ class Tasks(NamedTuple):
     query: Any
 
 
+# What is reckoned once for a batch instead of task by task, from parameters that no task moves.
+Prepare = Callable[[Params, Tasks], Tasks]
 # The outer loss of a learner on tasks, and the gradient of it (or what stands for one).
 Gradient = Callable[[Learner, Tasks], tuple[Tensor, Learner]]
 
@@ -81,7 +83,13 @@ def outer_loss(loss: Loss, inner: UpdateRule, learner: Learner, task: Tasks) -> 
 
 
 def meta_gradient(
-    loss: Loss, inner: UpdateRule, learner: Learner, tasks: Tasks, *, chunk: int | None = None
+    loss: Loss,
+    inner: UpdateRule,
+    learner: Learner,
+    tasks: Tasks,
+    *,
+    chunk: int | None = None,
+    prepare: Prepare = lambda _, tasks: tasks,
 ) -> tuple[Tensor, Learner]:
     """Mean outer loss over T tasks, and its gradient.
 
@@ -91,6 +99,8 @@ def meta_gradient(
         learner: where to take the gradient.
         tasks: the batch.
         chunk: tasks at a time, None for all. Memory grows with it and with the inner steps; the result is the same.
+        prepare: makes what the loss is taken on of the learner's parameters and tasks, such as features that they
+            share; the gradient goes through it. It must use parameters that the inner loop leaves alone.
 
     Raises:
         InputError: there is no task, tensors of the batch differ in T, or a chunk would be empty.
@@ -102,7 +112,9 @@ def meta_gradient(
         # Outside vmap plain autograd does the same as torch.func.grad, with a third less time spent on bookkeeping.
         with torch.enable_grad():
             leaves = [t.detach().requires_grad_() for t in tensors]
-            losses = vmap(partial(outer_loss, loss, inner, tree_unflatten(leaves, form)), randomness="different")(some)
+            learning = tree_unflatten(leaves, form)
+            ready = prepare(learning.params, some)
+            losses = vmap(partial(outer_loss, loss, inner, learning), randomness="different")(ready)
             share = losses.sum() / count
         sums = [s + g for s, g in zip(sums, torch.autograd.grad(share, leaves, materialize_grads=True), strict=True)]
         total = total + share.detach().cpu()

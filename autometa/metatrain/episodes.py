@@ -84,6 +84,7 @@ class Episodes:
             space.expand(len(rows), *space.shape),
             read[at],
             there[at],
+            at,
             torch.from_numpy(losses),
             torch.from_numpy(given),
             torch.from_numpy(asked),

@@ -16,7 +16,7 @@ from autometa.errors import InputError
 from autometa.metatrain.episodes import Episodes
 from autometa.policies.learned_process import LearnedProcess
 from autometa.policies.meta_features import Reader
-from autometa.policies.process_network import HEAD, Part, ProcessNetwork, negative_log_likelihood
+from autometa.policies.process_network import HEAD, Part, ProcessNetwork, embedded_once, negative_log_likelihood
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,7 +117,9 @@ def meta_train(
     network = ProcessNetwork(features=len(reader), width=settings.width, emits=settings.emits, without=settings.without)
     loss = partial(negative_log_likelihood, network)
     inner = settings.inner
-    gradient = reptile_gradient if settings.algorithm == "reptile" else meta_gradient
+    gradient = partial(reptile_gradient if settings.algorithm == "reptile" else meta_gradient, loss, inner)
+    if settings.algorithm in ("joint", "anil", "meta-sgd"):  # the encoder is the same for all tasks
+        gradient = partial(gradient, prepare=partial(embedded_once, network))
     episodes = Episodes(sources, reader, settings.scaling, settings.batch, shares=tuple(shares))
 
     def process(learned: Learner) -> LearnedProcess:
@@ -126,7 +128,7 @@ def meta_train(
         return LearnedProcess(found, reader, inner, learned.rule)
 
     trainer = MetaTrainer(
-        partial(gradient, loss, inner),
+        gradient,
         episodes.draw,
         lambda learned: validate(process(learned)),
         OuterLoop(

@@ -168,7 +168,7 @@ class LearnedProcess:
         scaled = np.clip((losses - scale.shift) / np.exp(scale.log_scale), -LARGEST, LARGEST)
         told = torch.from_numpy(scaled.astype(np.float32))
         ones, features_read = torch.ones(len(places)), torch.from_numpy(self.reader.read(features))
-        trials = Episode(known.space, known.tokens[at], known.there[at], told, ones, 0 * ones, features_read)
+        trials = Episode(known.space, known.tokens[at], known.there[at], at, told, ones, 0 * ones, features_read)
         network = self._adapted(trials) if self.inner.steps and len(places) else self.network
         if network is not self.network and self.inner.adapts != HEAD:
             known = encoded(network, pool)

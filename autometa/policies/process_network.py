@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from autometa.adaptation import Tasks
 from autometa.errors import InputError
 from autometa.policies.tokens import SPACE_WIDTH, VALUE_WIDTH
 
@@ -37,6 +38,7 @@ class Episode(NamedTuple):
         space: the mean of what its hyperparameters are, (t0,).
         tokens: of the configs, one for each active hyperparameter, (n, a, t).
         there: 1 where there is a token, (n, a).
+        places: equal for equal configs, (n,).
         losses: scaled to about [0, 1], 0 where not known, (n,).
         given: 1 for the trials that are known, (n,).
         asked: 1 for those to foretell, (n,). Neither: padding.
@@ -46,10 +48,32 @@ class Episode(NamedTuple):
     space: Tensor
     tokens: Tensor
     there: Tensor
+    places: Tensor
     losses: Tensor
     given: Tensor
     asked: Tensor
     features: Tensor
+
+
+class Embedded(NamedTuple):
+    """An episode whose configs are embedded.
+
+    Attributes:
+        configs: (n, e).
+        space, losses, given, asked, features: see :class:`Episode`.
+    """
+
+    configs: Tensor
+    space: Tensor
+    losses: Tensor
+    given: Tensor
+    asked: Tensor
+    features: Tensor
+
+    @classmethod
+    def of(cls, configs: Tensor, episode: Episode) -> Embedded:
+        """The episode with these embeddings."""
+        return cls(configs, episode.space, episode.losses, episode.given, episode.asked, episode.features)
 
 
 class Head(NamedTuple):
@@ -134,7 +158,7 @@ class ProcessNetwork(nn.Module):
         found: Tensor = self.whole(torch.cat([pooled, parts.sum(dim=-2) / count], dim=-1))
         return found
 
-    def emit(self, embedded: Tensor, episode: Episode) -> Head:
+    def emit(self, embedded: Tensor, episode: Episode | Embedded) -> Head:
         """The head for what is given of an episode."""
         raw = self.common
         if self.emits:
@@ -155,13 +179,26 @@ class ProcessNetwork(nn.Module):
             LEAST_NOISE + torch.exp(log_noise.clamp(-10, 0)),
         )
 
-    def forward(self, episode: Episode) -> tuple[Tensor, Tensor, Head]:
+    def forward(self, episode: Episode | Embedded) -> tuple[Tensor, Tensor, Head]:
         """Basis (n, r), places (n, p) and head."""
-        embedded = self.encode(episode.tokens, episode.there)
+        embedded = self.encode(episode.tokens, episode.there) if isinstance(episode, Episode) else episode.configs
         return self.basis(embedded), self.place(embedded), self.emit(embedded, episode)
 
 
-def negative_log_likelihood(network: ProcessNetwork, params: Mapping[str, Tensor], episode: Episode) -> Tensor:
+class _Encoder(nn.Module):
+    """The encoder of a network alone, to be called with parameters of one's own."""
+
+    def __init__(self, network: ProcessNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, tokens: Tensor, there: Tensor) -> Tensor:
+        return self.network.encode(tokens, there)
+
+
+def negative_log_likelihood(
+    network: ProcessNetwork, params: Mapping[str, Tensor], episode: Episode | Embedded
+) -> Tensor:
     """Of the losses asked for, together, given those that are given, per loss asked for: a scalar.
 
     With nothing given it is the negative log marginal likelihood, the inner loss of an adaptation.
@@ -173,6 +210,23 @@ def negative_log_likelihood(network: ProcessNetwork, params: Mapping[str, Tensor
     both = _energy(covariance, head.noise, apart, episode.given + episode.asked)
     known = _energy(covariance, head.noise, apart, episode.given)
     return (both - known) / episode.asked.sum().clamp(min=1.0)
+
+
+def embedded_once(network: ProcessNetwork, params: Mapping[str, Tensor], tasks: Tasks) -> Tasks:
+    """The tasks with each config embedded once, however many episodes it is in.
+
+    Args:
+        network: whose encoder embeds them.
+        params: of the network; the same for all tasks, so the inner loop must leave the encoder alone.
+        tasks: episodes of T tasks, the support sets on the configs of the query sets.
+    """
+    query: Episode = tasks.query
+    kinds, which = torch.unique(query.places, return_inverse=True)
+    count = query.places.numel()
+    one_of = torch.empty_like(kinds).scatter_(0, which.flatten(), torch.arange(count, device=kinds.device))
+    some = query.tokens.flatten(0, 1)[one_of], query.there.flatten(0, 1)[one_of]
+    found = functional_call(_Encoder(network), {f"network.{name}": p for name, p in params.items()}, some)
+    return Tasks(*(Embedded.of(found[which], episode) for episode in (tasks.support, query)))
 
 
 def matern(places: Tensor) -> Tensor:
