@@ -1,7 +1,6 @@
 """Replay policies on recorded tasks, keep what each came to on each task, and write the section of docs/benchmarks.md.
 
 python -m benchmarks.replay run oboe yahpo_lcbench meta_datasets/tabular
-python -m benchmarks.replay stress oboe
 python -m benchmarks.replay report
 
 A bare name is a folder of hpo_tables in the data folder (AUTOMETA_DATA, else ../shared/data); results go to
@@ -24,8 +23,7 @@ from autometa.records.regret import bootstrap_weights, holm
 from autometa.records.replays import Replays, Settings
 from autometa.records.sources import Folds
 from autometa.search.replay_policies import POLICIES, SEEDLESS, SLOW
-from autometa.search.replaying import plot, summary
-from autometa.search.replaying import replay as replay_policies
+from autometa.search.replaying import plot
 from benchmarks.report import table, write_between
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,22 +75,6 @@ def keep(replays: Replays, name: str, policies: Sequence[str]) -> None:
         frame.insert(4, "test_25", curves.test_regret[policy][:, min(24, len(curves.x) - 1)])
         frame.insert(5, "rank_25", curves.rank[policy][:, min(24, len(curves.x) - 1)])
         frame.to_csv(goal, index=False, float_format="%.5g")
-
-
-def stress(names: list[str], policies: list[str], settings: Settings) -> None:
-    """Policies under sources that mislead."""
-    for name in names:
-        (outcome,) = replay_policies(
-            folder_of(name),
-            policies=policies,
-            settings=settings,
-            stress=True,
-            say=lambda line: print(line, file=sys.stderr),
-        )
-        assert outcome.stress is not None
-        (RESULTS / outcome.name).mkdir(parents=True, exist_ok=True)
-        outcome.stress.to_csv(RESULTS / outcome.name / "stress.csv", index=False, float_format="%.4g")
-        print(summary(outcome.curves).to_string())
 
 
 @dataclass(frozen=True)
@@ -155,19 +137,7 @@ def section(folder: Path) -> str:
     ]  # fmt: skip
     lines = [row(n, results[n], None if n == "portfolio" else portfolio) for n in ordered]
     draw(folder.name, results)
-    text = f"### {folder.name}\n\n{table(head, lines)}\n\n![regret on {folder.name}](replay/{folder.name}.svg)\n"
-    if (folder / "stress.csv").exists():
-        found = pd.read_csv(folder / "stress.csv")
-        columns = ["sources", "policy", "regret_5", "regret_10", "regret_25", "regret_50", "trials_to_cold", "harmed"]
-        cells = [
-            [f"{v:.4f}" if isinstance(v, float) else str(v) for v in r] for r in found[columns].to_numpy().tolist()
-        ]
-        text += (
-            f"\nSources that mislead; cold: {found['cold'].iloc[0]}. Trials to cold: share of the cold policy's trials "
-            "to its own last mean regret. Harmed: tasks worse than cold by more than 0.01 at 25.\n\n"
-            + table(columns, cells) + "\n"
-        )  # fmt: skip
-    return text
+    return f"### {folder.name}\n\n{table(head, lines)}\n\n![regret on {folder.name}](replay/{folder.name}.svg)\n"
 
 
 def draw(name: str, results: dict[str, Result]) -> None:
@@ -223,18 +193,16 @@ def report() -> None:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["run", "stress", "report"])
+    parser.add_argument("what", choices=["run", "report"])
     parser.add_argument("collections", nargs="*")
     parser.add_argument("--policies", default=",".join(FAST))
-    parser.add_argument("--seeds", type=int, default=None, help="default: 3, under stress 5")
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     policies = given.policies.split(",")
-    settings = Settings(seeds=given.seeds or (5 if given.what == "stress" else 3), workers=given.workers)
+    settings = Settings(seeds=given.seeds, workers=given.workers)
     if given.what == "run":
         run(given.collections, policies, settings)
-    elif given.what == "stress":
-        stress(given.collections, policies, settings)
     else:
         report()
 

@@ -1,0 +1,164 @@
+"""The learned policy and its rivals where prior tasks mislead, beside TPE, which knows none.
+
+python -m benchmarks.safety run oboe --keep FOLDER
+python -m benchmarks.safety report
+
+Everything that is learned is learned from the misleading tasks, the process of the learned policy as well. Results go
+to benchmarks/results/safety and docs/benchmarks.md.
+"""
+
+import argparse
+import sys
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from autometa.metatrain.process_training import Settings as Training
+from autometa.policies.greedy_portfolio import GreedyPortfolioPolicy, ThenPolicy
+from autometa.policies.learned import LearnedPolicy
+from autometa.policies.optuna_samplers import TPEPolicy
+from autometa.policies.source_mixture import SourceMixturePolicy
+from autometa.records.prior_tasks import PriorTasks
+from autometa.records.reading import read_collection
+from autometa.records.replay import Target, replay
+from autometa.records.replays import Replays, Settings
+from autometa.records.sources import Folds
+from autometa.records.stress import STRESSES
+from autometa.search.replay_policies import PORTFOLIO_THEN_TPE
+from autometa.task import Policy
+from benchmarks.learned import Trained
+from benchmarks.replay import folder_of
+from benchmarks.report import table, write_between
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "safety"
+DOCS = ROOT / "docs" / "benchmarks.md"
+CLEAN = "as they are"
+COLD = "tpe"
+TRIALS, LONGER = 50, 1.3  # trials by which policies are judged, and how many times as many are run
+TASKS, SEEDS = 60, 5
+POINTS = (5, 10, 25, 50)
+WORSE = 0.01  # regret at 25 by which a task counts as harmed
+NOTE = (
+    "{tasks} tasks of {collection}, evenly taken by difficulty, ten folds by dataset; regret after k trials, of "
+    "TPE over {seeds} seeds. *Cold's 50*: trials, over TPE's, until the mean regret is TPE's after "
+    "{trials}; more than {longer} is not seen. *Harmed*: share of the tasks that are worse than TPE by more than 0.01 "
+    "at 25. The process of the learned policy is meta-trained on the misleading tasks, {steps} steps for each fold. "
+    "`python -m benchmarks.safety`.\n"
+)
+
+
+def learned(trained: Trained) -> Callable[[PriorTasks, PriorTasks], Policy]:
+    """Of the misleading tasks of a fold and of the same on a target's pool."""
+    return lambda fold, here: LearnedPolicy(here, process=trained.process(fold))
+
+
+POLICIES: dict[str, Callable[[PriorTasks, PriorTasks], Policy]] = {
+    "source_mixture": lambda _, here: SourceMixturePolicy(here),
+    "portfolio": lambda _, here: GreedyPortfolioPolicy(here),
+    "portfolio_tpe": lambda _, here: ThenPolicy(
+        GreedyPortfolioPolicy(here), TPEPolicy(startup=0), k=PORTFOLIO_THEN_TPE
+    ),
+}
+
+
+def misled(prior: PriorTasks, kind: str, target: NDArray[np.float64], seed: int) -> PriorTasks:
+    """Prior tasks changed as the stress says."""
+    if kind == CLEAN:
+        return prior
+    return STRESSES[kind](prior, target, np.random.default_rng([seed, zlib.crc32(kind.encode())]))
+
+
+def regrets(policy: Policy, target: Target, trials: int, seeds: int) -> NDArray[np.float64]:
+    """Least regret so far by trial, (trials,), seeds averaged."""
+    runs = []
+    for seed in range(seeds):
+        own = int(np.random.SeedSequence([seed, zlib.crc32(target.name.encode())]).generate_state(1)[0])
+        best = np.minimum.accumulate(target.regrets[replay(policy, target, trials=trials, seed=own).places])
+        runs.append(best[np.minimum(np.arange(trials), len(best) - 1)])
+    return np.asarray(np.mean(runs, axis=0))
+
+
+def run(name: str, trained: Trained, say: Callable[[str], None]) -> None:
+    """Every policy under every kind of sources; rows that are there are kept."""
+    collection = read_collection(folder_of(name))
+    folds = Folds.deal(collection, 10)
+    replays = Replays(folds, {}, Settings(sample=TASKS))
+    policies = {"learned": learned(trained), **POLICIES}
+    goal, trials = RESULTS / f"{collection.card.name}.csv", round(LONGER * TRIALS)
+    goal.parent.mkdir(parents=True, exist_ok=True)
+    rows = pd.read_csv(goal, dtype={"task": str}) if goal.exists() else pd.DataFrame()
+    done = set() if rows.empty else set(zip(rows["sources"], rows["task"], strict=True))
+    for kind in (CLEAN, *STRESSES):
+        for number in sorted(replays.sampled, key=lambda n: int(folds.fold[n])):
+            target, prior = replays.targets[number], folds.prior(number)
+            if (kind, target.name) in done:
+                continue
+            # What the process learns from is the same for all tasks of a fold; a near copy is one of another task.
+            fold = misled(prior, kind, prior.losses[-1], int(folds.fold[number]))
+            here = misled(prior.on(target.pool), kind, target.losses, number)
+            new = {
+                n: regrets(make(fold, here), target, trials, 1) for n, make in policies.items() if n != "portfolio_tpe"
+            }
+            new["portfolio_tpe"] = regrets(policies["portfolio_tpe"](fold, here), target, trials, SEEDS)
+            if kind == CLEAN:
+                new[COLD] = regrets(TPEPolicy(), target, trials, SEEDS)
+            about = {"sources": kind, "task": target.name, "steps": trained.training.steps}
+            more = [about | {"policy": n} | {str(k + 1): v for k, v in enumerate(r)} for n, r in new.items()]
+            rows = pd.concat([rows, pd.DataFrame(more)], ignore_index=True)
+            rows.to_csv(goal, index=False, float_format="%.5g")
+            say(f"{kind} {target.name}")
+
+
+def lines(rows: pd.DataFrame) -> list[list[str]]:
+    """A line for each kind of sources and policy."""
+    trials = [c for c in rows.columns if c.isdigit()]
+    by = {key: part.set_index("task")[trials] for key, part in rows.groupby(["sources", "policy"], sort=False)}
+    cold = by[CLEAN, COLD]
+    goal = cold.mean()[str(TRIALS)]
+    found = []
+    for (kind, policy), regret in by.items():
+        mean = regret.mean()
+        there = np.flatnonzero(mean.to_numpy() <= goal)
+        reached = f"{(there[0] + 1) / TRIALS:.2f}" if len(there) else f"> {LONGER}"
+        harmed = (regret["25"] > cold["25"].loc[regret.index] + WORSE).mean()
+        found.append([kind, policy, *[f"{mean[str(k)]:.4f}" for k in POINTS], reached, f"{harmed:.0%}"])
+    return found
+
+
+def report() -> None:
+    """Write the section between its markers."""
+    texts = ["## Prior tasks that mislead\n"]
+    for file in sorted(RESULTS.glob("*.csv")):
+        rows = pd.read_csv(file, dtype={"task": str})
+        note = NOTE.format(
+            tasks=rows["task"].nunique(),
+            collection=file.stem,
+            seeds=SEEDS,
+            trials=TRIALS,
+            longer=LONGER,
+            steps=f"{rows['steps'].iloc[0]:,}",
+        )
+        head = ["sources", "policy", *[f"@{k}" for k in POINTS], "cold's 50", "harmed"]
+        texts += [note, table(head, lines(rows)) + "\n"]
+    write_between(DOCS, "safety", "\n".join(texts))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["run", "report"])
+    parser.add_argument("collections", nargs="*")
+    parser.add_argument("--steps", type=int, default=1_000)
+    parser.add_argument("--keep", type=Path, help="folder of the meta-trained processes")
+    given = parser.parse_args()
+    if given.what == "report":
+        report()
+    else:
+        for each in given.collections:
+            one = Trained(replace(Training(), steps=given.steps, validate_every=given.steps), given.keep)
+            run(each, one, lambda line: print(line, file=sys.stderr, flush=True))
