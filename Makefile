@@ -44,7 +44,7 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 meta-train: $(INSTALLED)
-	$(BIN)/autometa meta-train --part policy --algorithm joint --steps 5000 --time 3h --synthetic 0.25 --seed 0 \
+	$(BIN)/autometa meta-train --part policy --algorithm joint --steps 15000 --time 3h --synthetic 0.25 --seed 0 \
 		--data meta_datasets/tabular $(PUBLIC:%=--data $(DATA)/hpo_tables/%) \
 		--exclude $(DATA)/tabular/bench20.txt --exclude $(DATA)/tabular/dev12.txt \
 		--out autometa/weights/policy.safetensors
