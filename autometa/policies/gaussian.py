@@ -225,8 +225,7 @@ class Fit:
     @cached_property
     def posterior(self) -> Posterior:
         """The belief after the trials."""
-        belief = self.belief
-        v = solve_triangular(self.factor, self.cross, lower=True, check_finite=False)
+        belief, v = self.belief, self._solved
         # The next loss is f plus the shift, which the n trials tell of as well.
         variance = belief.covariance.variances - (v**2).sum(axis=0) + (1.0 - self.ones @ v) ** 2 / self.precision
         observed = (self.losses - belief.scale.shift) / self.scale - self.shift
@@ -237,6 +236,17 @@ class Fit:
             self.scale,
             belief.scale.shift + self.scale * self.shift,
         )
+
+    def covariance(self, place: int) -> NDArray[np.float64]:
+        """Of one config's next loss with those of all, after the trials, shape (C,)."""
+        v = self._solved
+        shared = (1.0 - self.ones @ v[:, place]) * (1.0 - self.ones @ v) / self.precision
+        return np.asarray(self.belief.covariance.rows(np.array([place]))[0] - v[:, place] @ v + shared)
+
+    @cached_property
+    def _solved(self) -> NDArray[np.float64]:
+        """L^-1 times the covariance of the trials with all configs, shape (n, C)."""
+        return np.asarray(solve_triangular(self.factor, self.cross, lower=True, check_finite=False))
 
     @cached_property
     def left_out(self) -> NDArray[np.float64]:

@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import expit
 
-from autometa.policies.acquisition import expected_improvement
 from autometa.policies.candidates import Observed, representative
 from autometa.policies.drawn_pool import draw_base, draw_pool
 from autometa.policies.gaussian import LossScale
+from autometa.policies.mixture import Believer, Copyist, Expert, Mixture
 from autometa.policies.own_process import FEWEST, own_belief, tamed
 from autometa.policies.past_tasks import PastTasks
 from autometa.policies.portfolio import SHARE
 from autometa.policies.shared_belief import shared_beliefs
-from autometa.policies.source_copies import agreement, improvement_on_copies
+from autometa.policies.source_copies import agreement
 from autometa.pool import Pool
 from autometa.records.prior_tasks import PriorTasks
-from autometa.task import Task, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from autometa.policies.gaussian import Fit
     from autometa.policies.learned_process import LearnedProcess
     from autometa.space import Config, Space
+    from autometa.task import Task
 
 BASE, NEIGHBOURS = 768, 256  # candidates where none are given: known and random ones, and those near the best
 TOLD = 3  # prior tasks from which on they tell the scale of raw losses
@@ -101,17 +101,22 @@ class LearnedPolicy:
             pool = draw_pool(task, base, neighbours=NEIGHBOURS, most=MOST, seed=seed)
         else:
             pool = Pool.of(task.space, candidates)
+        observed = _fewer(Observed.of(task, pool))
+        mixture = self._mixture(pool, task, observed)
         proposals: list[Config] = []
-        while len(proposals) < n:
-            rng = np.random.default_rng([seed, len(task.history)])
-            observed = Observed.of(task, pool)
+        for number in range(len(task.history), len(task.history) + n):
+            rng = np.random.default_rng([seed, number])
             left = observed.left(pool)
-            if left:
-                order = np.argsort(-self._score(pool, task, _fewer(observed), rng)[left], kind="stable")
-                proposals.append(_affordable([pool[left[i]] for i in order[:DEARER]], task))
-            else:  # a small space is used up
+            if not left:  # a small space is used up
                 proposals.append(pool[int(rng.integers(len(pool)))])
-            task = task.observe(Trial(proposals[-1]))
+                continue
+            worth = self._first(pool, observed, task, rng) if mixture is None else mixture.worth(observed.taken)
+            order = np.argsort(-worth[left], kind="stable")
+            place = _affordable([left[i] for i in order[:DEARER]], pool, task)
+            proposals.append(pool[place])
+            observed = replace(observed, taken=observed.taken | {place})
+            if mixture is not None and len(proposals) < n:
+                mixture.propose(place)
         return proposals
 
     def trust(self, task: Task) -> dict[str, float]:
@@ -133,28 +138,28 @@ class LearnedPolicy:
             self._base = (space, seed, draw_base(space, self._past.configs(space), count=BASE, seed=seed))
         return self._base[2]
 
-    def _score(self, pool: Pool, task: Task, observed: Observed, rng: np.random.Generator) -> NDArray[np.float64]:
-        """The worth of each config of a pool, higher is better, shape (C,)."""
+    def _mixture(self, pool: Pool, task: Task, observed: Observed) -> Mixture | None:
+        """The experts, pending trials being reckoned with; None where there is too little to go by."""
         prior, scale = self._prior(pool)
         knows = len(prior) > 0 or self._process is not None
         if len(observed.places) < (1 if knows else START):
-            return self._first(pool, prior, observed, task, rng)
+            return None
         told = self._told(pool, prior, scale, observed, task.features)
         cold = self._cold(pool, observed)
         share = self._cold_share(told, cold)
-        observed = _with_pending(_best(told), pool, task, observed)
-        total = np.zeros(len(pool))
-        experts = [_improvement(_again(fit, observed.places, observed.losses)) for fit in told]
+        leading = _best(told)
+        observed = _with_pending(leading, pool, task, observed)
+        believers = [Believer(_again(fit, observed.places, observed.losses)) for fit in told]
+        experts: list[Expert] = [*believers]
         if self._parts.copies and len(prior):
-            experts.append(improvement_on_copies(prior, observed, scale or LossScale.vague(observed.losses)))
-        for score in experts:
-            total += (1.0 - share) / len(experts) * _relative(score, observed)
+            experts.append(Copyist(prior, observed, scale or LossScale.vague(observed.losses)))
+        shared = [((1.0 - share) / len(experts), expert) for expert in experts]
         if cold is not None:
             losses = tamed(observed.losses)
             if not np.array_equal(losses, cold.losses):
                 cold = own_belief(pool, observed.places, losses).fit(observed.places, losses)
-            total += share * _relative(_improvement(cold), observed)
-        return total
+            shared.append((share, Believer(cold)))
+        return Mixture(shared, believers[told.index(leading)])
 
     def _prior(self, pool: Pool) -> tuple[PriorTasks, LossScale | None]:
         """The past on a pool, and the scale of its losses where it tells."""
@@ -200,10 +205,9 @@ class LearnedPolicy:
         least = self._parts.least_cold
         return least + (1.0 - least) * float(expit(self._parts.doubt + apart))
 
-    def _first(
-        self, pool: Pool, prior: PriorTasks, observed: Observed, task: Task, rng: np.random.Generator
-    ) -> NDArray[np.float64]:
+    def _first(self, pool: Pool, observed: Observed, task: Task, rng: np.random.Generator) -> NDArray[np.float64]:
         """Before any loss: what prior tasks, or else the process, say is best beside what is under way."""
+        prior, _ = self._prior(pool)
         if len(prior):
             scaled = prior.scaled("min_max")
             best = scaled[:, list(observed.taken)].min(axis=1, initial=np.inf)
@@ -213,15 +217,17 @@ class LearnedPolicy:
         return rng.random(len(pool))
 
 
-def _affordable(ordered: Sequence[Config], task: Task) -> Config:
-    """The best config that takes at most its share of the time left; the cheapest where none does."""
+def _affordable(ordered: Sequence[int], pool: Pool, task: Task) -> int:
+    """The best place whose config takes at most its share of the time left; the cheapest where none does."""
     if task.costs is None:
         return ordered[0]
     spent = [t.seconds for t in task.done if np.isfinite(t.seconds)]
-    seconds = [task.costs.seconds(config) for config in ordered]
+    seconds = [task.costs.seconds(pool[place]) for place in ordered]
     allowed = SHARE * (task.costs.limit - sum(spent))
-    place = next((i for i, took in enumerate(seconds) if took <= allowed), int(np.argmin(seconds)))
-    return ordered[place]
+    return next(
+        (place for place, took in zip(ordered, seconds, strict=True) if took <= allowed),
+        ordered[int(np.argmin(seconds))],
+    )
 
 
 def _by_name(names: Sequence[str], shares: NDArray[np.float64]) -> dict[str, float]:
@@ -240,18 +246,6 @@ def _best(told: Sequence[Fit]) -> Fit:
 def _again(fit: Fit, places: NDArray[np.intp], losses: NDArray[np.float64]) -> Fit:
     """The belief fitted to these trials, which may be the ones it is fitted to."""
     return fit if len(places) == len(fit.places) else fit.belief.fit(places, losses)
-
-
-def _improvement(fit: Fit) -> NDArray[np.float64]:
-    posterior = fit.posterior
-    return expected_improvement(posterior.mean, posterior.sd, posterior.best)
-
-
-def _relative(score: NDArray[np.float64], observed: Observed) -> NDArray[np.float64]:
-    """Scores over the largest of those that can be proposed."""
-    free = score.copy()
-    free[list(observed.taken)] = 0.0
-    return np.asarray(free / max(float(free.max()), np.finfo(float).tiny))
 
 
 def _with_pending(told: Fit, pool: Pool, task: Task, observed: Observed) -> Observed:
