@@ -96,3 +96,21 @@ def test_a_small_space_is_used_up_before_anything_comes_again():
     found = LearnedPolicy().propose(Task("new", SMALL), n=9, seed=0)
     assert len(found) == 9
     assert len({key(c) for c in found[:6]}) == 6
+
+
+@pytest.mark.parametrize("space", [PLANE, CONDITIONAL], ids=lambda s: s.name)
+def test_a_large_batch_is_spread(space):
+    task = searched(space, lambda c: float(np.nansum(space.to_unit(c))), 20, name="new")
+    found = LearnedPolicy().propose(task, n=64, seed=0)
+    units = np.nan_to_num(np.array([space.to_unit(c) for c in found]), nan=0.5)
+    assert len({key(c) for c in found}) == 64
+    assert units.std(axis=0).max() > 0.1
+
+
+def test_a_batch_is_like_what_is_proposed_one_by_one():
+    task, policy = searched(PLANE, bowl(), 15, name="new"), LearnedPolicy()
+    together = policy.propose(task, n=6, seed=0)
+    for _ in together:
+        task = task.observe(Trial(policy.propose(task, n=1, seed=0)[0]))
+    losses = [np.mean([bowl()(c) for c in batch]) for batch in (together, [t.config for t in task.pending])]
+    assert max(losses) < 0.5 * np.mean([bowl()(c) for c in configs(PLANE, 50, seed=5)])
