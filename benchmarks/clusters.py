@@ -1,15 +1,14 @@
-"""Simulate searches on clusters of up to a thousand workers, and write the section of docs/clusters.md.
+"""Simulate searches on clusters of up to a thousand workers.
 
-python -m benchmarks.clusters run yahpo_lcbench yahpo_rbv2_xgboost
-python -m benchmarks.clusters report
+python -m benchmarks.clusters yahpo_lcbench yahpo_rbv2_xgboost
 
 A bare name is a folder of hpo_tables in the data folder (AUTOMETA_DATA, else ../shared/data). Each search is one row of
 benchmarks/results/clusters/COLLECTION.csv; rows that are there are not made again.
+`python -m benchmarks.cluster_report` writes what they come to into docs/clusters.md.
 """
 
 import argparse
 import csv
-import logging
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
@@ -25,18 +24,14 @@ from autometa.policies.source_mixture import SourceMixturePolicy
 from autometa.records.asynchronous import Simulated, simulate
 from autometa.records.prior_tasks import PriorTasks
 from autometa.records.reading import read_collection
-from autometa.records.regret import bootstrap_weights
 from autometa.records.replay import Target, target_of
 from autometa.records.sources import Folds
 from autometa.space import Config
 from autometa.task import Policy, Task
 from benchmarks.replay import folder_of
-from benchmarks.report import table, write_between
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "clusters"
-PLOT = ROOT / "docs" / "clusters" / "simulated.svg"
-DOCS = ROOT / "docs" / "clusters.md"
 WORKERS = (1, 8, 64, 512, 1_000)
 POLICIES = ("learned", "source_mixture", "tpe", "random")
 TASKS = 6  # of a collection
@@ -46,18 +41,6 @@ MOST_AHEAD, SHARE_AHEAD = 64, 8  # proposals asked for at once: one for so many 
 GOAL_TRIALS, GOAL_DRAWS = 100, 10_000
 TIMES = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 20.0, 100.0)  # mean evaluations
 COUNTS = (50, 200)  # finished trials
-NOTE = """A simulation: a virtual clock, workers that never wait for one another, and the real policies. A policy
-proposes freely in the space; the nearest recorded config of the same branch answers with its loss and its seconds, so that
-every answer is a recorded number. Pending trials are in the history of every policy (TPE: `constant_liar`, one Optuna study
-kept through the search). Proposals are asked for {share} workers at a time, {most} at most. A search ends when
-max({shortest}, {rounds} x workers) trials have been started. *Goal*: the median of the best of {goal} random trials, from
-{draws:,} draws; *time to it* in mean evaluations of random configs, so that one worker at random takes about {goal}; a search that
-never gets there counts as infinitely long. *Again*: share of proposals that equal an earlier one, done or under way: the
-same choices, and all numbers in the same thousandth of their ranges. {tasks} tasks each of {names}, evenly taken by
-difficulty; ten folds by dataset, and a policy learns from the other nine. *learned* goes without its meta-trained process:
-the shipped one was trained on these very tables. One seed for each policy and task, five for random. Medians over
-tasks with 95 % intervals by bootstrap over datasets. The tables are surrogates of one network each, which
-flatters whoever learns from other tasks. `python -m benchmarks.clusters`."""
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -188,14 +171,10 @@ def run(collections: Sequence[str], policies: Sequence[str]) -> None:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["run", "report"])
-    parser.add_argument("collections", nargs="*")
+    parser.add_argument("collections", nargs="+")
     parser.add_argument("--policies", default=",".join(POLICIES))
     given = parser.parse_args()
-    if given.what == "run":
-        run(given.collections, given.policies.split(","))
-    else:
-        report()
+    run(given.collections, given.policies.split(","))
 
 
 if __name__ == "__main__":
