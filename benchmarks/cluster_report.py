@@ -40,7 +40,7 @@ NOTE = (
     "long. *Again*: share of proposals that equal an earlier one, done or under way: the same choices, and all "
     "numbers in the same thousandth of their ranges. {tasks} tasks each of {names}, evenly taken by difficulty; ten "
     "folds by dataset, and a policy learns from the other nine. *learned* goes without its meta-trained process: "
-    "the shipped one was trained on these very tables. One seed for each policy and task, five for random. Medians "
+    "the shipped one was trained on these very tables. One seed for each policy and task, ten for random. Medians "
     "over tasks with 95 % intervals by bootstrap over datasets. The tables are surrogates of one network each, "
     "which flatters whoever learns from other tasks. `python -m benchmarks.clusters`, then `python -m "
     "benchmarks.cluster_report`."

@@ -79,6 +79,12 @@ def test_trials_fit_on_the_nodes_and_fill_them(name):
     assert int(given["--max-concurrent"]) == count * on_a_node
 
 
+def test_a_worker_is_there_before_the_search_asks_for_one():
+    (group,) = read("rayjob.yaml")["spec"]["rayClusterSpec"]["workerGroupSpecs"]
+    assert 1 <= group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
+    assert read("cluster.yaml")["available_node_types"]["worker"]["min_workers"] >= 1
+
+
 def test_the_jobs_last_longer_than_the_searches_in_them():
     for name, allowed in (
         ("rayjob.yaml", read("rayjob.yaml")["spec"]["activeDeadlineSeconds"] / 60),
