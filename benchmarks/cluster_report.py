@@ -19,8 +19,8 @@ from benchmarks.clusters import (
     ROUNDS,
     SHARE_AHEAD,
     SHORTEST,
-    TASKS,
     WORKERS,
+    searches,
 )
 from benchmarks.report import table, write_between
 
@@ -38,12 +38,11 @@ NOTE = (
     "median of the best of {goal} random trials, from {draws:,} draws; *time to it* in mean evaluations of random "
     "configs, so that one worker at random takes about {goal}; a search that never gets there counts as infinitely "
     "long. *Again*: share of proposals that equal an earlier one, done or under way: the same choices, and all "
-    "numbers in the same thousandth of their ranges. {tasks} tasks each of {names}, evenly taken by difficulty; ten "
-    "folds by dataset, and a policy learns from the other nine. *learned* goes without its meta-trained process: "
-    "the shipped one was trained on these very tables. One seed for each policy and task, ten for random. Medians "
-    "over tasks with 95 % intervals by bootstrap over datasets. The tables are surrogates of one network each, "
-    "which flatters whoever learns from other tasks. `python -m benchmarks.clusters`, then `python -m "
-    "benchmarks.cluster_report`."
+    "numbers in the same thousandth of their ranges. {tasks}, evenly taken by difficulty; ten folds by dataset, and "
+    "a policy learns from the other nine. *learned* goes without its meta-trained process: the shipped one was "
+    "trained on these very tables. One seed for each policy and task, ten for random. Medians over tasks with 95 % "
+    "intervals by bootstrap over datasets. The tables are surrogates of one network each, which flatters whoever "
+    "learns from other tasks. `python -m benchmarks.clusters`, then `python -m benchmarks.cluster_report`."
 )
 READING = (
     "The first trials to end are the cheap ones: the more workers, the less a given number of finished trials says. "
@@ -139,9 +138,20 @@ def axes_top(rows: pd.DataFrame, column: str) -> float:
     return float(rows.loc[np.isfinite(rows[column]), column].max())
 
 
+def complete(rows: pd.DataFrame) -> pd.DataFrame:
+    """The tasks that all searches have been made on."""
+    wanted = set(searches(POLICIES))
+    done = {
+        task
+        for task, own in rows.groupby("task")
+        if wanted <= set(zip(own["policy"], own["workers"], own["seed"], strict=True))
+    }
+    return rows[rows["task"].isin(done)]
+
+
 def report() -> None:
     """Write the section between its markers, and the plot."""
-    collections = {p.stem: pd.read_csv(p, dtype={"task": str}) for p in sorted(RESULTS.glob("*.csv"))}
+    collections = {p.stem: complete(pd.read_csv(p, dtype={"task": str})) for p in sorted(RESULTS.glob("*.csv"))}
     draw(collections)
     note = NOTE.format(
         share=f"1/{SHARE_AHEAD} of the",
@@ -150,8 +160,7 @@ def report() -> None:
         rounds=ROUNDS,
         goal=GOAL_TRIALS,
         draws=GOAL_DRAWS,
-        tasks=TASKS,
-        names=" and ".join(collections),
+        tasks=" and ".join(f"{rows['task'].nunique()} tasks of {name}" for name, rows in collections.items()),
     )
     head = ["workers, policy", "time to goal [95 %]", "never", "before / with / after tpe"]
     head += [f"regret at {t:g}" for t in SHOWN_TIMES] + [f"after {k} trials" for k in COUNTS] + ["again", "per second"]
