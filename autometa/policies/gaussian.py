@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SCALES = np.linspace(-2.5, 2.5, 21)  # in standard deviations of the logarithm
-_LEAST = 1e-9
+LEAST = 1e-9  # what is divided by, or rooted, is not smaller
 _TO_SD = 1.4826  # of the median absolute deviation, for a normal
 
 
@@ -106,11 +106,11 @@ class LossScale:
         middle = np.einsum("sc,sc->s", known, scaled) / np.maximum(count, 1)
         centred = np.where(known, scaled - middle[:, None], 0.0)
         y = raw if known.all() else np.where(known, raw, 0.0)
-        squares = np.maximum(np.einsum("sc,sc->s", centred, centred), _LEAST)
+        squares = np.maximum(np.einsum("sc,sc->s", centred, centred), LEAST)
         slopes = np.einsum("sc,sc->s", centred, y) / squares
         shifts = y.sum(axis=1) / np.maximum(count, 1) - slopes * middle
         shift, shift_sd = middle_and_spread(shifts[varied])
-        log_scale, log_scale_sd = middle_and_spread(np.log(np.maximum(slopes[varied], _LEAST)))
+        log_scale, log_scale_sd = middle_and_spread(np.log(np.maximum(slopes[varied], LEAST)))
         # Prior tasks that all agree do not make the new one certain.
         return cls(shift, max(shift_sd, 0.01 * float(np.exp(log_scale))), log_scale, max(log_scale_sd, 0.05))
 
@@ -163,7 +163,7 @@ class Belief:
             losses: raw ones, shape (n,).
         """
         if not len(places):
-            sd, scale = np.sqrt(np.maximum(self.covariance.variances, _LEAST)), float(np.exp(self.scale.log_scale))
+            sd, scale = np.sqrt(np.maximum(self.covariance.variances, LEAST)), float(np.exp(self.scale.log_scale))
             return Posterior(self.mean, sd, float(self.mean.mean()), scale, self.scale.shift)
         return self.fit(places, losses).posterior
 
@@ -173,27 +173,46 @@ class Belief:
 
     def fit(self, places: NDArray[np.intp], losses: NDArray[np.float64]) -> Fit:
         """What n >= 1 trials speak for; arguments as of :meth:`given`."""
-        n, prior = len(places), self.scale
+        n = len(places)
         cross = self.covariance.rows(places)
         factor = np.linalg.cholesky(cross[:, places] + self.noise * np.eye(n))
-        sides = np.stack([self.mean[places], np.ones(n), losses - prior.shift], axis=1)
+        sides = np.stack([self.mean[places], np.ones(n), losses - self.scale.shift], axis=1)
         a, o, b = solve_triangular(factor, sides, lower=True, check_finite=False).T
-        scales = np.exp(prior.log_scale + prior.log_scale_sd * _SCALES)
-        shift_variance = (prior.shift_sd / scales) ** 2  # in units of f
-        apart = b / scales[:, None] - a
-        shifts = (apart @ o) / (o @ o + 1.0 / shift_variance)
-        residuals = apart - shifts[:, None] * o
-        evidence = (
-            -0.5 * (residuals**2).sum(axis=1)
-            - 0.5 * shifts**2 / shift_variance
-            - 0.5 * np.log1p(shift_variance * (o @ o))
-            - n * np.log(scales)
-            - 0.5 * _SCALES**2
-        )
-        best = int(np.argmax(evidence))
-        precision = float(o @ o + 1.0 / shift_variance[best])
-        scale, shift = float(scales[best]), float(shifts[best])
-        return Fit(self, places, losses, cross, np.asarray(factor), o, residuals[best], scale, shift, precision)
+        found = most_probable(self.scale, a, o, b)
+        return Fit(
+            self, places, losses, cross, np.asarray(factor), o,
+            found.residuals, found.scale, found.shift, found.precision,
+        )  # fmt: skip
+
+
+class MostProbable(NamedTuple):
+    """The scale and the shift that trials speak for; see :class:`Fit`."""
+
+    residuals: NDArray[np.float64]
+    scale: float
+    shift: float
+    precision: float
+
+
+def most_probable(
+    prior: LossScale, a: NDArray[np.float64], o: NDArray[np.float64], b: NDArray[np.float64]
+) -> MostProbable:
+    """The most probable scale, and the shift given it; a, o and b of shape (n,) as in the symbols above."""
+    scales = np.exp(prior.log_scale + prior.log_scale_sd * _SCALES)
+    shift_variance = (prior.shift_sd / scales) ** 2  # in units of f
+    apart = b / scales[:, None] - a
+    shifts = (apart @ o) / (o @ o + 1.0 / shift_variance)
+    residuals = apart - shifts[:, None] * o
+    evidence = (
+        -0.5 * (residuals**2).sum(axis=1)
+        - 0.5 * shifts**2 / shift_variance
+        - 0.5 * np.log1p(shift_variance * (o @ o))
+        - len(o) * np.log(scales)
+        - 0.5 * _SCALES**2
+    )
+    best = int(np.argmax(evidence))
+    precision = float(o @ o + 1.0 / shift_variance[best])
+    return MostProbable(residuals[best], float(scales[best]), float(shifts[best]), precision)
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,7 +251,7 @@ class Fit:
         observed = (self.losses - belief.scale.shift) / self.scale - self.shift
         return Posterior(
             belief.mean + self.residuals @ v,
-            np.sqrt(np.maximum(variance, _LEAST)),
+            np.sqrt(np.maximum(variance, LEAST)),
             float(observed.min()),
             self.scale,
             belief.scale.shift + self.scale * self.shift,

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import expit
 
-from autometa.policies.acquisition import expected_improvement
 from autometa.policies.candidates import Observed, representative
 from autometa.policies.drawn_pool import draw_base, draw_pool
 from autometa.policies.gaussian import LossScale
+from autometa.policies.mixture import Mixture
 from autometa.policies.own_process import FEWEST, own_belief, tamed
 from autometa.policies.past_tasks import PastTasks
 from autometa.policies.portfolio import SHARE
 from autometa.policies.shared_belief import shared_beliefs
-from autometa.policies.source_copies import agreement, improvement_on_copies
-from autometa.pool import Pool
+from autometa.policies.source_copies import agreement
+from autometa.pool import Pool, key
 from autometa.records.prior_tasks import PriorTasks
 from autometa.task import Task, Trial
 
@@ -38,6 +38,10 @@ FINEST = 0.01  # noise of the cold expert relative to its signal, where it is he
 MOST_TOLD = 2.0  # by one trial for or against the past, in log density: no single surprise decides
 START = 5  # trials at random where nothing is known
 MOST = 300  # trials that are reckoned with
+CROWD = 64  # proposals at most that are chosen from one pool; trials under way from which on its base is soon used up
+WAITING = 128  # trials under way that are reckoned with
+KEPT, KEPT_EACH = 256, 8  # candidates that a batch is chosen from: so many, and so many for each of its configs
+ALIKE = 1e-3  # gain over prior tasks, as a share of a lower mean loss, from which on it decides
 
 
 @dataclass(frozen=True)
@@ -96,22 +100,13 @@ class LearnedPolicy:
 
     def propose(self, task: Task, *, n: int, seed: int, candidates: Sequence[Config] | None = None) -> list[Config]:
         """The next n configs; see :class:`autometa.task.Policy`."""
-        if candidates is None:
-            base = self._base_of(task.space, [seed, len(task.history).bit_length()])
-            pool = draw_pool(task, base, neighbours=NEIGHBOURS, most=MOST, seed=seed)
-        else:
-            pool = Pool.of(task.space, candidates)
+        pool = None if candidates is None else Pool.of(task.space, candidates)
         proposals: list[Config] = []
         while len(proposals) < n:
-            rng = np.random.default_rng([seed, len(task.history)])
-            observed = Observed.of(task, pool)
-            left = observed.left(pool)
-            if left:
-                order = np.argsort(-self._score(pool, task, _fewer(observed), rng)[left], kind="stable")
-                proposals.append(_affordable([pool[left[i]] for i in order[:DEARER]], task))
-            else:  # a small space is used up
-                proposals.append(pool[int(rng.integers(len(pool)))])
-            task = task.observe(Trial(proposals[-1]))
+            here = pool if pool is not None else self._drawn(task, seed)
+            batch = self._batch(here, task, min(n - len(proposals), CROWD), seed)
+            proposals += batch
+            task = task.observe(*map(Trial, batch))
         return proposals
 
     def trust(self, task: Task) -> dict[str, float]:
@@ -127,34 +122,58 @@ class LearnedPolicy:
         share = 1.0 - self._cold_share(told, self._cold(pool, observed))
         return _by_name(prior.names, share * agreement(prior, observed, scale or LossScale.vague(observed.losses)))
 
-    def _base_of(self, space: Space, seed: list[int]) -> Pool:
-        """Known and random configs of a space, kept until others are asked about."""
-        if self._base is None or self._base[:2] != (space, seed):
-            self._base = (space, seed, draw_base(space, self._past.configs(space), count=BASE, seed=seed))
-        return self._base[2]
+    def _drawn(self, task: Task, seed: int) -> Pool:
+        """Candidates for a space that has no pool of its own.
 
-    def _score(self, pool: Pool, task: Task, observed: Observed, rng: np.random.Generator) -> NDArray[np.float64]:
-        """The worth of each config of a pool, higher is better, shape (C,)."""
+        Their base stays until the history has doubled. A crowd of trials under way would soon have tried the best of
+        it: then it is drawn anew with every further crowd, with others of the known configs.
+        """
+        count = len(task.history)
+        crowded = len(task.pending) >= CROWD
+        drawn = [seed, count.bit_length(), *([count // CROWD] if crowded else [])]
+        if self._base is None or self._base[:2] != (task.space, drawn):
+            known = self._past.configs(task.space)
+            if crowded:
+                tried = {key(t.config) for t in task.history}
+                known = [c for c in known if key(c) not in tried]
+            self._base = (task.space, drawn, draw_base(task.space, known, count=BASE, seed=drawn))
+        return draw_pool(task, self._base[2], neighbours=NEIGHBOURS, most=MOST, seed=seed)
+
+    def _batch(self, pool: Pool, task: Task, n: int, seed: int) -> list[Config]:
+        """The next n configs of a pool, each reckoning with those before it."""
+        observed = Observed.of(task, pool)
+        mixture = self._mixture(pool, task, _fewer(observed))
+        if mixture is None:
+            places = self._first(pool, task, observed, n, seed)
+        else:
+            kept = _descending(mixture.score(), observed.left(pool))[: max(KEPT, KEPT_EACH * n)]
+            places = _grown(mixture, pool, task, kept, n)
+        while len(places) < n:  # a small space is used up
+            rng = np.random.default_rng([seed, len(task.history) + len(places)])
+            places.append(int(rng.integers(len(pool))))
+        return [pool[place] for place in places]
+
+    def _mixture(self, pool: Pool, task: Task, observed: Observed) -> Mixture | None:
+        """What decides; None before any loss, or where nothing is known and the trials are too few."""
         prior, scale = self._prior(pool)
         knows = len(prior) > 0 or self._process is not None
         if len(observed.places) < (1 if knows else START):
-            return self._first(pool, prior, observed, task, rng)
+            return None
         told = self._told(pool, prior, scale, observed, task.features)
         cold = self._cold(pool, observed)
         share = self._cold_share(told, cold)
-        observed = _with_pending(_best(told), pool, task, observed)
-        total = np.zeros(len(pool))
-        experts = [_improvement(_again(fit, observed.places, observed.losses)) for fit in told]
-        if self._parts.copies and len(prior):
-            experts.append(improvement_on_copies(prior, observed, scale or LossScale.vague(observed.losses)))
-        for score in experts:
-            total += (1.0 - share) / len(experts) * _relative(score, observed)
+        foretold = _best(told).posterior
+        expected = foretold.shift + foretold.scale * foretold.mean
+        observed = _with_pending(expected, pool, task, observed)
+        copies = (prior, scale or LossScale.vague(observed.losses)) if self._parts.copies and len(prior) else None
+        told = [_again(fit, observed.places, observed.losses) for fit in told]
         if cold is not None:
             losses = tamed(observed.losses)
-            if not np.array_equal(losses, cold.losses):
+            if len(observed.places) - len(cold.places) >= CROWD:  # of so many guesses no lengths are to be learned
+                cold = cold.belief.fit(observed.places, losses)
+            elif not np.array_equal(losses, cold.losses):
                 cold = own_belief(pool, observed.places, losses).fit(observed.places, losses)
-            total += share * _relative(_improvement(cold), observed)
-        return total
+        return Mixture(observed, expected, told, copies, cold, share)
 
     def _prior(self, pool: Pool) -> tuple[PriorTasks, LossScale | None]:
         """The past on a pool, and the scale of its losses where it tells."""
@@ -200,28 +219,55 @@ class LearnedPolicy:
         least = self._parts.least_cold
         return least + (1.0 - least) * float(expit(self._parts.doubt + apart))
 
-    def _first(
-        self, pool: Pool, prior: PriorTasks, observed: Observed, task: Task, rng: np.random.Generator
-    ) -> NDArray[np.float64]:
+    def _first(self, pool: Pool, task: Task, observed: Observed, n: int, seed: int) -> list[int]:
         """Before any loss: what prior tasks, or else the process, say is best beside what is under way."""
-        if len(prior):
-            scaled = prior.scaled("min_max")
-            best = scaled[:, list(observed.taken)].min(axis=1, initial=np.inf)
-            return np.asarray(-np.minimum(scaled, best[:, None]).mean(axis=0))
-        if self._process is not None and not observed.taken:
-            return -self._process.belief(pool, observed.places, observed.losses, task.features, None).mean
-        return rng.random(len(pool))
+        prior, _ = self._prior(pool)
+        taken, places = set(observed.taken), list[int]()
+        for i in range(min(n, len(pool) - len(taken))):
+            if len(prior):
+                scaled = prior.scaled("min_max")
+                best = scaled[:, list(taken)].min(axis=1, initial=np.inf)
+                score = -np.minimum(scaled, best[:, None]).mean(axis=0) - ALIKE * scaled.mean(axis=0)
+            elif self._process is not None and not taken:
+                score = -self._process.belief(pool, observed.places, observed.losses, task.features, None).mean
+            else:
+                score = np.random.default_rng([seed, len(task.history) + i]).random(len(pool))
+            left = [place for place in range(len(pool)) if place not in taken]
+            places.append(_affordable(pool, _descending(score, left), task))
+            taken.add(places[-1])
+        return places
 
 
-def _affordable(ordered: Sequence[Config], task: Task) -> Config:
-    """The best config that takes at most its share of the time left; the cheapest where none does."""
+def _grown(mixture: Mixture, pool: Pool, task: Task, kept: NDArray[np.intp], n: int) -> list[int]:
+    """The places of n configs, or of all that are kept, best first."""
+    places = [_affordable(pool, kept, task)] if len(kept) else []
+    if n == 1 or not places:
+        return places
+    growing = mixture.growing(kept, n - 1)
+    free = np.ones(len(kept), bool)
+    while len(places) < min(n, len(kept)):
+        last = int(np.flatnonzero(kept == places[-1])[0])
+        free[last] = False
+        growing.take(last)
+        order = _descending(growing.score(), np.flatnonzero(free))
+        places.append(_affordable(pool, kept[order], task))
+    return places
+
+
+def _descending(score: NDArray[np.float64], places: Sequence[int] | NDArray[np.intp]) -> NDArray[np.intp]:
+    """Places by their score, the highest first, the first of equals."""
+    among = np.asarray(places, np.intp)
+    return among[np.argsort(-score[among], kind="stable")]
+
+
+def _affordable(pool: Pool, ordered: Sequence[int] | NDArray[np.intp], task: Task) -> int:
+    """The place of the best config that takes at most its share of the time left; the cheapest where none does."""
     if task.costs is None:
-        return ordered[0]
+        return int(ordered[0])
     spent = [t.seconds for t in task.done if np.isfinite(t.seconds)]
-    seconds = [task.costs.seconds(config) for config in ordered]
+    seconds = [task.costs.seconds(pool[int(place)]) for place in ordered[:DEARER]]
     allowed = SHARE * (task.costs.limit - sum(spent))
-    place = next((i for i, took in enumerate(seconds) if took <= allowed), int(np.argmin(seconds)))
-    return ordered[place]
+    return int(ordered[next((i for i, took in enumerate(seconds) if took <= allowed), int(np.argmin(seconds)))])
 
 
 def _by_name(names: Sequence[str], shares: NDArray[np.float64]) -> dict[str, float]:
@@ -242,30 +288,21 @@ def _again(fit: Fit, places: NDArray[np.intp], losses: NDArray[np.float64]) -> F
     return fit if len(places) == len(fit.places) else fit.belief.fit(places, losses)
 
 
-def _improvement(fit: Fit) -> NDArray[np.float64]:
-    posterior = fit.posterior
-    return expected_improvement(posterior.mean, posterior.sd, posterior.best)
+def _with_pending(expected: NDArray[np.float64], pool: Pool, task: Task, observed: Observed) -> Observed:
+    """The trials with those under way, whose losses are taken to be what is expected of them (a kriging believer).
 
-
-def _relative(score: NDArray[np.float64], observed: Observed) -> NDArray[np.float64]:
-    """Scores over the largest of those that can be proposed."""
-    free = score.copy()
-    free[list(observed.taken)] = 0.0
-    return np.asarray(free / max(float(free.max()), np.finfo(float).tiny))
-
-
-def _with_pending(told: Fit, pool: Pool, task: Task, observed: Observed) -> Observed:
-    """The trials with those under way, whose losses are taken to be what is expected of them (a kriging believer)."""
+    Of very many the most promising count: about the others nothing is looked for anyway.
+    """
     places = {place for t in task.pending if (place := pool.place(t.config)) is not None}
     waiting = np.array(sorted(places - set(observed.places.tolist())), np.intp)
     if not len(waiting):
         return observed
-    posterior = told.posterior
-    expected = posterior.shift + posterior.scale * posterior.mean[waiting]
+    if len(waiting) > WAITING:
+        waiting = np.sort(waiting[np.argsort(expected[waiting], kind="stable")[:WAITING]])
     return replace(
         observed,
         places=np.concatenate([observed.places, waiting]),
-        losses=np.concatenate([observed.losses, expected]),
+        losses=np.concatenate([observed.losses, expected[waiting]]),
     )
 
 

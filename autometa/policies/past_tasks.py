@@ -88,6 +88,7 @@ class PastTasks:
     recorded: PriorTasks | None = None
     tasks: tuple[PastTask, ...] = ()
     _carried: dict[Space, CarriedTasks] = field(default_factory=dict, repr=False)
+    _listed: dict[Space, list[Config]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, tasks: Sequence[Task]) -> PastTasks:
@@ -104,6 +105,12 @@ class PastTasks:
 
     def configs(self, space: Space) -> list[Config]:
         """What past tasks have evaluated and the space has, the best of each task first."""
+        if space not in self._listed:
+            self._listed.clear()  # one space at a time
+            self._listed[space] = self._list(space)
+        return self._listed[space]
+
+    def _list(self, space: Space) -> list[Config]:
         ranked: list[tuple[int, Config]] = []
         if self.recorded is not None and len(self.recorded):
             order = np.argsort(self.recorded.scaled("ranks").mean(axis=0), kind="stable")

@@ -29,6 +29,7 @@ class SourceMixturePolicy(ScoredPolicy):
     def __init__(self, prior: PriorTasks) -> None:
         super().__init__(prior)
         self._experts: tuple[ScoredPolicy, ...] = (SourceCopiesPolicy(prior), EmpiricalCovariancePolicy(prior))
+        self._last: tuple[PriorTasks, bytes, list[NDArray[np.float64]]] | None = None
 
     def score(self, prior: PriorTasks, observed: Observed) -> NDArray[np.float64]:
         """The sum; before any trial the lowest mean loss."""
@@ -36,8 +37,15 @@ class SourceMixturePolicy(ScoredPolicy):
             return np.asarray(-prior.scaled("min_max").mean(axis=0))
         taken = list(observed.taken)
         total = np.zeros(len(prior.pool))
-        for expert in self._experts:
-            score = expert.score(prior, observed)
+        for found in self._scores(prior, observed):
+            score = found.copy()
             score[taken] = 0.0
             total += score / max(float(score.max()), np.finfo(np.float64).tiny)
         return total
+
+    def _scores(self, prior: PriorTasks, observed: Observed) -> list[NDArray[np.float64]]:
+        """Of each expert, kept until other trials are asked about: those of a batch are all asked about the same."""
+        trials = observed.places.tobytes() + observed.losses.tobytes()
+        if self._last is None or self._last[0] is not prior or self._last[1] != trials:
+            self._last = (prior, trials, [expert.score(prior, observed) for expert in self._experts])
+        return self._last[2]
