@@ -1,6 +1,8 @@
 """The Python blocks of the documentation run, one after the other, as a reader would run them."""
 
 import re
+import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -8,9 +10,20 @@ import pytest
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-@pytest.mark.parametrize("page", ["adaptation.md", "learned_policy.md", "optuna.md"])
+WITH_RAY = pytest.mark.skipif(find_spec("ray") is None, reason="Ray Tune is not installed (extra 'ray')")
+
+
+@pytest.mark.parametrize(
+    "page", ["adaptation.md", pytest.param("clusters.md", marks=WITH_RAY), "learned_policy.md", "optuna.md"]
+)
 def test_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    with tempfile.TemporaryDirectory(prefix="rd") as short:  # Ray's sockets have a longest path
+        monkeypatch.setenv("RAY_TMPDIR", short)
+        run_blocks(page)
+
+
+def run_blocks(page):
     text = (DOCS / page).read_text(encoding="utf-8")
     names = {}
     for block in re.finditer(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
