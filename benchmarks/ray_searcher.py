@@ -4,12 +4,14 @@ python -m benchmarks.ray_searcher
 
 Writes benchmarks/results/ray_searcher.csv. Suggestions are asked for in batches, each told its outcomes before the next
 one; wall time, and processor time beside it, which says the same on a busy machine. Workers are actors that are used
-again, on logical processors; a trial sleeps for a second. The sweeps of both systems take turns on one cluster. Busy
-is the share of the workers' time that trials ran, from when all workers had one until the last was given out.
+again, on logical processors, and as many trials wait as there are workers; a trial sleeps for a second. The sweeps of
+both systems take turns on one cluster. Busy is the share of the workers' time that trials ran, from when all workers
+had one until the last was given out.
 """
 
 import argparse
 import math
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -38,6 +40,7 @@ SPACE = {
 }
 FINISHED, BATCH = 1_000, 64
 WORKERS, SECONDS = 8, 1.0
+RAY = {"TUNE_MAX_PENDING_TRIALS_PG": str(WORKERS), "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1"}
 
 
 def conditional(config: dict[str, Any]) -> float:
@@ -134,6 +137,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="sweeps of each system")
     given = parser.parse_args()
     torch.set_num_threads(1)
+    os.environ.update(RAY)
     rows = []
     for found in (
         rates("conditional", SPACE, conditional, given.batches),

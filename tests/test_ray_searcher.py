@@ -191,6 +191,43 @@ def test_an_outcome_that_is_no_number_is_a_failure(result, error, told):
     assert searcher.suggest("t1")
 
 
+def stopped_at(searcher, name, losses, *, last=None):
+    """A trial that reports these losses by step; who stops it does so for the one that comes last."""
+    for step, loss in enumerate(losses, 1):
+        if last is None or step < len(losses):
+            searcher.on_trial_result(name, {"loss": loss, "training_iteration": step})
+    searcher.on_trial_complete(name, {"loss": losses[-1], "training_iteration": len(losses)})
+
+
+def test_a_trial_that_is_stopped_goes_on_as_others_did():
+    searcher = a_searcher(PLANE)
+    for name in "abcde":
+        searcher.suggest(name)
+    stopped_at(searcher, "a", [3.0, 2.0, 1.0])
+    stopped_at(searcher, "b", [4.0, 3.0, 2.5])
+    stopped_at(searcher, "c", [5.0], last="stopped")
+    stopped_at(searcher, "d", [6.0, 5.0, 4.0], last="stopped")
+    stopped_at(searcher, "e", [7.0, math.nan], last="stopped")
+    assert list(states(searcher).values()) == ["complete", "complete", "stopped", "stopped", "stopped"]
+    history = searcher._sweep.task().history
+    assert [t.loss for t in history[:4]] == [1.0, 2.5, 5.0 - 2.0, 4.0]  # gains from the first step: 2.0, 1.5, 2.0
+    assert history[4].state == "failed"
+
+
+def test_a_trial_that_is_stopped_before_it_has_said_anything_has_failed():
+    searcher = a_searcher(PLANE)
+    searcher.suggest("t0")
+    searcher.on_trial_complete("t0")
+    assert searcher._sweep.task().history[0].state == "failed"
+
+
+def test_a_trial_that_ends_without_a_step_is_complete():
+    searcher = a_searcher(PLANE)
+    searcher.suggest("t0")
+    searcher.on_trial_complete("t0", {"loss": 1.0})
+    assert states(searcher) == {"t0": "complete"}
+
+
 def test_the_sign_flips_at_the_edge():
     searcher = autometa.ray_searcher(PLANE, "score", "max", seed=0)
     searcher.suggest("t0")

@@ -18,16 +18,22 @@ from ray import tune
 
 import autometa
 from autometa.pool import key
-from tests.ray_sweeps import WORKERS, a_searcher, cluster, replayed, steady, train
+from tests.ray_sweeps import STEPS, WORKERS, a_searcher, cluster, replayed, steady, train
 
 ROOT = Path(__file__).parents[1]
+# Old versions of Ray leave files of their own open.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 @pytest.fixture(autouse=True)
 def settings(monkeypatch):
-    """Ray saves after each result, so that a kill may come at any moment."""
+    """Ray saves after each result, so that a kill may come at any moment, and gives no hints."""
     monkeypatch.setenv("TUNE_GLOBAL_CHECKPOINT_S", "0")
     monkeypatch.setenv("TUNE_PRINT_ALL_TRIAL_ERRORS", "0")
+    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 
 def killed(folder, count, after):
@@ -67,8 +73,9 @@ def test_a_sweep_with_asha_survives_failures_and_the_death_of_its_driver(tmp_pat
     assert states["running"] == 0
     assert states["failed"] > results.num_errors  # those that ended with NaN as well
     assert all(math.isfinite(trial.loss) for trial in history if trial.state == "complete")
-    assert states["complete"] >= 10
-    assert states["pruned"] >= 10
+    ends = Counter(len(run["reports"]) for run in runs.values() if run["state"] == "stopped")
+    assert ends[1] >= 10  # the scheduler did stop some
+    assert ends[STEPS] >= 10  # and let others go to their end
     assert len({key(trial.config) for trial in history}) == count
 
     suggested = [told[0] for kind, _, *told in searcher.log if kind == "suggest"]

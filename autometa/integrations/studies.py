@@ -13,7 +13,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autometa.errors import InputError
 from autometa.integrations.conditions import distributions_seen, translation_of
-from autometa.integrations.outcomes import Steps, ended
 from autometa.integrations.translation import SpaceLike, Translation
 from autometa.task import Task, Trial
 
@@ -92,17 +91,21 @@ def history_of(
     """
     signs = np.array([-1.0 if d == StudyDirection.MAXIMIZE else 1.0 for d in directions])
     losses = _losses(trials, signs, weights)
-    steps = Steps.of(t.intermediate_values for t in trials)
+    steps = [step for t in trials for step in t.intermediate_values]
+    shift = 1 if 0 in steps else 0
+    last = max(steps, default=0) + shift
     history = []
     for trial, loss in zip(trials, losses, strict=True):
         params = known_params(trial)
         config = translation.config_of(params)
         if config is None or not params.keys() & config.keys():
             continue
-        if trial.state.is_finished():
-            reports = {step: float(signs[0] * value) for step, value in trial.intermediate_values.items()}
-            stopped = trial.state == TrialState.PRUNED and _keeps_constraints(trial)
-            history.append(ended(config, loss, reports, steps, stopped=stopped))
+        curve = tuple(float(signs[0] * v) for _, v in sorted(trial.intermediate_values.items()))
+        if trial.state == TrialState.PRUNED and curve and _keeps_constraints(trial) and math.isfinite(curve[-1]):
+            share = (max(trial.intermediate_values) + shift) / last
+            history.append(Trial(config, "pruned", curve[-1], budget=share, curve=curve))
+        elif trial.state.is_finished():
+            history.append(Trial(config, "failed" if math.isnan(loss) else "complete", loss, curve=curve))
         elif trial.state == TrialState.RUNNING or config.keys() <= params.keys():
             history.append(Trial(config))
     return tuple(history)

@@ -11,8 +11,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from autometa.integrations.branches import within
-from autometa.integrations.outcomes import Steps, ended
 from autometa.integrations.shapes import Shape
+from autometa.integrations.stopped import Prospects
 from autometa.pool import key
 from autometa.space import Config
 from autometa.task import Policy, Task, Trial
@@ -109,8 +109,8 @@ class Sweep:
 
     def task(self) -> Task:
         """The sweep as policies see it."""
-        steps = Steps.of(run.reports for run in self.runs.values())
-        return self._task.observe(*(_trial(run, steps) for run in self.runs.values()))
+        prospects = Prospects([run.reports for run in self.runs.values() if run.state in ("complete", "stopped")])
+        return self._task.observe(*(_trial(run, prospects) for run in self.runs.values()))
 
     # As data
 
@@ -162,13 +162,14 @@ class Sweep:
         return self.shape.rounded(config)
 
 
-def _trial(run: Run, steps: Steps) -> Trial:
+def _trial(run: Run, prospects: Prospects) -> Trial:
     if run.state == "running":
         return Trial(run.config)
-    # Who got as far as any is not short of anything, whoever ended it.
-    stopped = run.state == "stopped" and not (run.reports and steps.share(max(run.reports)) == 1.0)
-    loss = math.nan if run.state == "failed" else run.loss
-    return ended(run.config, loss, run.reports, steps, stopped=stopped)
+    loss = prospects.loss(run.reports) if run.state == "stopped" else run.loss
+    curve = tuple(told for _, told in sorted(run.reports.items()))
+    if run.state == "failed" or not math.isfinite(loss):
+        return Trial(run.config, "failed", curve=curve)
+    return Trial(run.config, "complete", loss, curve=curve)
 
 
 def _as_data(run: Run) -> dict[str, Any]:
