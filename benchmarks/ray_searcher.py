@@ -40,7 +40,11 @@ SPACE = {
 }
 FINISHED, BATCH = 1_000, 64
 WORKERS, SECONDS = 8, 1.0
-RAY = {"TUNE_MAX_PENDING_TRIALS_PG": str(WORKERS), "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1"}
+RAY = {
+    "TUNE_MAX_PENDING_TRIALS_PG": str(WORKERS),
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "RAY_worker_niceness": "0",  # else whatever else the machine does comes before the trials
+}
 
 
 def conditional(config: dict[str, Any]) -> float:
