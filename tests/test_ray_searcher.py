@@ -343,8 +343,11 @@ def test_two_search_spaces_are_one_too_many():
     ],
 )
 def test_what_is_missing_is_said_when_it_is_needed(space, metric, mode, message):
+    searcher = autometa.ray_searcher(space, metric, mode)
     with pytest.raises(InputError, match=message):
-        autometa.ray_searcher(space, metric, mode).suggest("t0")
+        searcher.suggest("t0")
+    with pytest.raises(InputError, match=message):
+        searcher.add_evaluated_point({"x": 0.5, "y": 0.5}, 1.0)
 
 
 @pytest.mark.parametrize(

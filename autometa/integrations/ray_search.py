@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autometa.errors import InputError, MissingExtraError, RunError, SpaceError
+from autometa.errors import InputError, MissingExtraError, SpaceError
+from autometa.integrations.ray_results import ANONYMOUS, config_in, number_in, step_of
 from autometa.integrations.ray_spaces import RaySpace
+from autometa.integrations.ray_state import hold_to, read_state, write_state
 from autometa.integrations.shapes import Shape
 from autometa.integrations.sources import policy_for
 from autometa.integrations.sweep import Run, State, Sweep
 from autometa.space import Config
-from autometa.tables.whole_files import write_whole
 from autometa.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ray.tune.search import Searcher
-
-FORMAT = 1
-_STEP = "training_iteration"
-_ANONYMOUS = "_metric"  # what Ray calls a metric that is reported without a name
 
 
 @dataclass(frozen=True)
@@ -93,17 +88,12 @@ class MetaSearch:
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
         """The config of a new trial."""
-        sweep = self._begun()
-        if self._mode is None:
-            raise InputError(
-                f"a sweep needs a metric and a mode; got metric={self._metric!r}, mode=None. Ray hands those of the "
-                'TuneConfig on only with a param_space: write ray_searcher(space, metric="loss", mode="min")'
-            )
+        sweep = self._measured()
         return sweep.shape.suggestion(sweep.ask(trial_id))
 
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """Take in what a trial has reached."""
-        if self._knows(trial_id, result) and (step := _step(result)) is not None:
+        if self._knows(trial_id, result) and (step := step_of(result)) is not None:
             self._begun().report(trial_id, step, self._loss(result))
 
     def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:  # noqa: FBT001, FBT002 (Ray's own)
@@ -114,7 +104,7 @@ class MetaSearch:
         if error:
             sweep.end(trial_id, "failed")
             return
-        step, told = _step(result or {}), next(reversed(sweep.runs[trial_id].reports), None)
+        step, told = step_of(result or {}), next(reversed(sweep.runs[trial_id].reports), None)
         # The last result of a trial comes as one like the others first, unless someone stops it for that result.
         stopped = not result or (step is not None and step != told)
         if step is not None:
@@ -130,7 +120,7 @@ class MetaSearch:
         intermediate_values: Sequence[float] | None = None,
     ) -> None:
         """Take in a trial from elsewhere."""
-        sweep = self._begun()
+        sweep = self._measured()
         reports = {step: self._loss({self._name: v}) for step, v in enumerate(intermediate_values or [], 1)}
         loss = self._loss({self._name: value})
         if pruned and not reports:
@@ -142,15 +132,7 @@ class MetaSearch:
 
     def get_state(self) -> dict[str, Any]:
         """All that it takes to go on, as plain values of JSON."""
-        sweep = self._begun()
-        return {
-            "format": FORMAT,
-            "metric": self._metric,
-            "mode": self._mode,
-            "space": sweep.shape.as_data(),
-            "sources": [task.name for task in self._settings.sources],
-            "sweep": sweep.state(),
-        }
+        return {**self._known(), "sweep": self._begun().state()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Become what another searcher was.
@@ -162,24 +144,13 @@ class MetaSearch:
             shape = RaySpace.from_data(state["space"])
             self._settings = replace(self._settings, shape=shape, points=())
             self._sweep = self._settings.sweep(shape, ())
-        names = [task.name for task in self._settings.sources]
-        for what, own, saved in (
-            ("space", json.loads(json.dumps(self._sweep.shape.as_data())), state["space"]),
-            ("sources", names, state["sources"]),
-            ("metric", self._metric or state["metric"], state["metric"]),
-            ("mode", self._mode or state["mode"], state["mode"]),
-        ):
-            if own != saved:
-                raise InputError(
-                    f"a search goes on with the {what} that it began with; it began with {saved!r}, this searcher has "
-                    f"{own!r}: make the searcher as it was"
-                )
+        hold_to(state, self._known())
         self._metric, self._mode = state["metric"], state["mode"]
         self._sweep.go_on(state["sweep"])
 
     def save(self, checkpoint_path: str) -> None:
         """Write the state into a file, whole or not at all."""
-        write_whole(Path(checkpoint_path), json.dumps(self.get_state(), allow_nan=False))
+        write_state(Path(checkpoint_path), self.get_state())
 
     def restore(self, checkpoint_path: str) -> None:
         """Become what :meth:`save` wrote.
@@ -188,25 +159,23 @@ class MetaSearch:
             RunError: the file cannot be read, or is of another kind.
             InputError: the searcher that was saved is not like this one.
         """
-        try:
-            state = json.loads(Path(checkpoint_path).read_text(encoding="utf-8"))
-            form = state["format"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(
-                f"a searcher goes on from a file that one has saved; {checkpoint_path} is none ({error!r}): "
-                "give the path of such a file"
-            ) from error
-        if form != FORMAT:
-            raise RunError(
-                f"{checkpoint_path} has format {form}, this autometa reads format {FORMAT}: use the one that wrote it"
-            )
-        self.set_state(state)
+        self.set_state(read_state(Path(checkpoint_path)))
+
+    def _known(self) -> dict[str, Any]:
+        """What a search stays with from its beginning on."""
+        sources = [task.name for task in self._settings.sources]
+        return {
+            "space": self._begun().shape.as_data(),
+            "sources": sources,
+            "metric": self._metric,
+            "mode": self._mode,
+        }
 
     # Reading
 
     @property
     def _name(self) -> str:
-        return self._metric or _ANONYMOUS
+        return self._metric or ANONYMOUS
 
     def _begun(self) -> Sweep:
         if self._sweep is None:
@@ -215,12 +184,17 @@ class MetaSearch:
             )
         return self._sweep
 
+    def _measured(self) -> Sweep:
+        if self._mode is None:
+            raise InputError(
+                f"a sweep needs a metric and a mode; got metric={self._metric!r}, mode=None. Ray hands those of the "
+                'TuneConfig on only with a param_space: write ray_searcher(space, metric="loss", mode="min")'
+            )
+        return self._begun()
+
     def _loss(self, result: Mapping[str, Any]) -> float:
         """What a result says, the lower the better; NaN where it says nothing."""
-        try:
-            value = float(result[self._name])
-        except (KeyError, TypeError, ValueError):
-            return math.nan
+        value = number_in(result, self._name)
         return -value if self._mode == "max" else value
 
     def _knows(self, trial_id: str, result: Mapping[str, Any] | None) -> bool:
@@ -228,7 +202,7 @@ class MetaSearch:
         sweep = self._begun()
         if trial_id not in sweep.runs:
             try:
-                sweep.add(trial_id, Run(_config(sweep, _reported_config(result or {}))))
+                sweep.add(trial_id, Run(_config(sweep, config_in(result or {}))))
             except SpaceError:
                 return False
         return True
@@ -281,21 +255,3 @@ def _config(sweep: Sweep, params: Mapping[str, Any]) -> Config:
     if missing:
         raise SpaceError(f"a trial needs all active parameters; {missing[0]!r} is not among {list(params)}: add it")
     return sweep.shape.rounded(config)
-
-
-def _reported_config(result: Mapping[str, Any]) -> dict[str, Any]:
-    """The config that Ray adds to a result, whose dicts it makes one of paths."""
-    found: dict[str, Any] = {}
-    for path, value in result.items():
-        head, *keys = path.split("/")
-        if head == "config" and keys:
-            inner = found
-            for k in keys[:-1]:
-                inner = inner.setdefault(k, {})
-            inner[keys[-1]] = value
-    return found
-
-
-def _step(result: Mapping[str, Any]) -> int | None:
-    step = result.get(_STEP)
-    return step if isinstance(step, int) else None
