@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from autometa.integrations.optuna import MetaSampler
+    from autometa.integrations.ray import ray_searcher
     from autometa.integrations.studies import task_of
     from autometa.integrations.warm_start import warm_start
     from autometa.parameters import Categorical, Float, Int
@@ -32,6 +33,7 @@ __all__ = [
     "Task",
     "Trial",
     "load",
+    "ray_searcher",
     "search",
     "task_of",
     "warm_start",
@@ -52,6 +54,7 @@ _HOMES = {
     "Task": "autometa.task",
     "Trial": "autometa.task",
     "load": "autometa.search.api",
+    "ray_searcher": "autometa.integrations.ray",
     "task_of": "autometa.integrations.studies",
     "warm_start": "autometa.integrations.warm_start",
 }

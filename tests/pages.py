@@ -11,13 +11,13 @@ from autometa.cli import app
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-def run_page(name):
-    """Run each block of a page in the working directory; returns the blocks, as pairs of language and text.
+def run_page(name, *, languages=("bash", "python")):
+    """Run the blocks of a page in the working directory; returns them, as pairs of language and text.
 
     Searches are short ones of quick learners in one process, so that a page is checked within seconds.
     """
     text = (DOCS / name).read_text(encoding="utf-8")
-    blocks = re.findall(r"^```(bash|python)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    blocks = re.findall(rf"^```({'|'.join(languages)})\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     names = {}
     for language, block in blocks:
         if language == "python":

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import optuna
@@ -28,7 +30,18 @@ def test_pages_of_python_run(page, folder):
     assert run_page(page)
 
 
-def test_a_csv_becomes_predictions(folder, monkeypatch):
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray Tune is not installed (extra 'ray')")
+# Old versions of Ray leave files of their own open.
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_sweeps_on_clusters_run(folder, monkeypatch):
+    with tempfile.TemporaryDirectory(prefix="rd") as short:  # Ray's sockets have a longest path
+        monkeypatch.setenv("RAY_TMPDIR", short)
+        monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or older ones warn
+        assert run_page("clusters.md", languages=("python",))  # the commands are for machines of a cluster
+
+
+def test_a_csv_becomes_predictions(folder):
     table = (ROOT / "examples" / "data" / "wines.csv").read_text(encoding="utf-8")
     (folder / "wines.csv").write_text(table, encoding="utf-8")
     assert len(run_page("first_search.md")) == 6

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,23 +10,23 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from autometa.errors import InputError
+from autometa.integrations.branches import within
 from autometa.integrations.conditions import distributions_seen, translation_of
 from autometa.integrations.datasets import features_of
+from autometa.integrations.seeds import SEEDS, chosen_seed
 from autometa.integrations.sources import Trusting, policy_for, tasks_of
 from autometa.integrations.studies import history_of, known_params, ordered, remember_proposal
 from autometa.integrations.translation import SpaceLike, Translation
 from autometa.task import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import optuna
     import pandas as pd
 
     from autometa.integrations.sources import Source
 
-_SEEDS = 2**32
 # More running trials without a config than there are workers, as a rule: most of them have died.
 _MOST_AHEAD = 8
 
@@ -71,18 +70,16 @@ class MetaSampler(BaseSampler):
         sources: Sequence[Source] | None = None,
         seed: int | None = None,
     ) -> None:
-        if seed is not None and not 0 <= seed < _SEEDS:
-            raise InputError(f"the seed must be a whole number in [0, 2**32); got {seed}: use one, or None")
         self._declared = None if space is None else Translation.of(space)
         self._features = {} if data is None else features_of(data)
         self._policy = policy_for(tasks_of(sources or ()), None if checkpoint is None else Path(checkpoint))
         self._is_drawn = seed is None
-        self._seed = _drawn_seed() if seed is None else int(seed)
+        self._seed = chosen_seed(seed)
 
     def reseed_rng(self) -> None:
         """Draw a new seed, if none was given: trials of different numbers have different random numbers anyway."""
         if self._is_drawn:
-            self._seed = _drawn_seed()
+            self._seed = chosen_seed(None)
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """All parameters that a proposal may hold; which of them it holds is only known with its config."""
@@ -99,11 +96,11 @@ class MetaSampler(BaseSampler):
         others = _others(study, trial)
         translation = self._declared or translation_of(search_space, others)
         task = self._task(study, translation, others, self._rng(trial))
-        task = _within(task, translation, trial.system_attrs.get("fixed_params", {}))
+        task = within(task, translation.values_of(trial.system_attrs.get("fixed_params", {})))
         # Those before this one that know no config yet are assumed to get what the policy would propose first.
         ahead = sum(_awaits(t, translation) and t.number < trial.number for t in others)
         wanted = 1 + min(ahead, _MOST_AHEAD)
-        config = self._policy.propose(task, n=wanted, seed=int(self._rng(trial, 1).integers(_SEEDS)))[-1]
+        config = self._policy.propose(task, n=wanted, seed=int(self._rng(trial, 1).integers(SEEDS)))[-1]
         params = {name: value for name, value in translation.params_of(config).items() if name in search_space}
         remember_proposal(study, trial, params)
         return params
@@ -112,7 +109,7 @@ class MetaSampler(BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """A random value for a parameter that no config has been proposed with."""
-        seed = int(self._rng(trial, 2, *param_name.encode()).integers(_SEEDS))
+        seed = int(self._rng(trial, 2, *param_name.encode()).integers(SEEDS))
         return RandomSampler(seed).sample_independent(study, trial, param_name, param_distribution)
 
     def report(self, study: optuna.Study) -> dict[str, float]:
@@ -139,24 +136,9 @@ class MetaSampler(BaseSampler):
         return Task(study.study_name, translation.space, history, self._features)
 
 
-def _drawn_seed() -> int:
-    return int(np.random.default_rng().integers(_SEEDS))
-
-
 def _others(study: optuna.Study, trial: FrozenTrial) -> list[FrozenTrial]:
     return [t for t in ordered(study.get_trials(deepcopy=False)) if t.number != trial.number]
 
 
 def _awaits(trial: FrozenTrial, translation: Translation) -> bool:
     return trial.state == TrialState.RUNNING and not known_params(trial).keys() & translation.distributions.keys()
-
-
-def _within(task: Task, translation: Translation, fixed: Mapping[str, Any]) -> Task:
-    """The task of the branch that fixed parameters leave open."""
-    for parent in dict.fromkeys(p.when[0] for p in task.space if p.when is not None):
-        value = translation.value_of(parent, fixed[parent]) if parent in fixed else None
-        if value is not None and parent in task.space:
-            space = task.space.restrict({parent: {"choices": [value]}})
-            history = tuple(t for t in task.history if space.has(t.config))
-            task = replace(task, space=space, history=history)
-    return task

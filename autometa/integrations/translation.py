@@ -56,6 +56,11 @@ class Translation:
         found = space if isinstance(space, Space) else Space.load(space)
         return cls(found, found.distributions())
 
+    def values_of(self, params: Mapping[str, Any]) -> Config:
+        """What parameters are in the space, without those that it lacks and those outside."""
+        found = {name: self.value_of(name, value) for name, value in params.items() if name in self.space}
+        return {name: value for name, value in found.items() if value is not None}
+
     def config_of(self, params: Mapping[str, Any]) -> Config | None:
         """The config with these parameters, and defaults where an active one is missing; None if a value is outside."""
         inside, outside = {}, set()
