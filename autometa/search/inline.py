@@ -10,6 +10,7 @@ class InlineExecutor:
 
     name = "inline"
     slots = 1
+    memory = None
 
     def __init__(self) -> None:
         self._outcomes: list[FitOutcome] = []

@@ -14,6 +14,7 @@ class LocalExecutor:
     """
 
     name = "local"
+    memory = None
 
     def __init__(self, *, slots: int) -> None:
         self.slots = slots
