@@ -13,6 +13,9 @@ from autometa.errors import InputError
 AUTO = "auto"
 CLIENT = "ray://"
 ANSWER_SECONDS = 5.0
+# HTTP/2 (RFC 9113), which gRPC runs over: both sides begin with a frame of settings; its fourth byte is the type.
+SETTINGS, HEAD = 4, 9
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, SETTINGS, 0, 0, 0, 0, 0])
 
 
 def check_address(address: str) -> None:
@@ -42,13 +45,23 @@ def running_cluster() -> str | None:
 
 
 def answers(address: str) -> bool:
-    """Whether anybody listens there."""
+    """Whether somebody there speaks as Ray does.
+
+    Ray itself waits for minutes for a server that says nothing, or that is another one.
+    """
     host, _, port = address.removeprefix(CLIENT).rpartition(":")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS):
-            return True
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):
+                return True
+            connection.settimeout(ANSWER_SECONDS)
+            connection.sendall(GREETING)
+            head = b""
+            while len(head) < HEAD and (more := connection.recv(HEAD - len(head))):
+                head += more
     except (OSError, ValueError):
         return False
+    return len(head) == HEAD and head[3] == SETTINGS
 
 
 def _default_file() -> Path:

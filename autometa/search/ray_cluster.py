@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
 from dataclasses import dataclass
 from types import ModuleType
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 STORE_SHARE = 0.1  # of the memory granted, for the object store of a cluster that is started here
 STORE_LEAST = 100 * 2**20
+# What Ray prints of lost workers and nodes, on standard output and whatever else is asked of its logs.
+LOSSES = "A worker died|Raylet is terminated|The node with node id|cannot be scheduled right now"
 STEP = 1e-4  # Ray counts resources in steps of this size
 
 
@@ -39,7 +42,9 @@ class Demand:
         elif self.gpus > 0:
             # A share comes from one GPU: what is left of two does not make a third.
             room = min(room, int(resources.get("GPU", 0.0)) * int(1 / self.gpus + STEP))
-        return min(room, max(1, int(resources.get("memory", WORKER_MEMORY) // WORKER_MEMORY)))
+        if "memory" in resources:
+            room = min(room, max(1, int(resources["memory"] // WORKER_MEMORY)))
+        return room
 
     def __str__(self) -> str:
         gpus = f" and {self.gpus:g} GPU{'s' if self.gpus > 1 else ''}" if self.gpus else ""
@@ -147,6 +152,7 @@ def joined(settings: Settings) -> Iterator[Joined]:
 
 
 def _ray() -> ModuleType:
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", LOSSES)  # read when Ray is imported
     try:
         import ray
     except ImportError as error:
@@ -178,9 +184,12 @@ def _connect(ray: ModuleType, address: str) -> None:
         _init(ray, address=address)
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
-        raise InputError(f"the Ray cluster at {address} cannot be joined: {reason}") from error
+        raise InputError(
+            f"the Ray cluster at {address} cannot be joined: {reason}. Its port is that of ray start --port, "
+            f"6379 unless another was given"
+        ) from error
 
 
 def _init(ray: ModuleType, **options: Any) -> None:
     """Without Ray's own messages, which would run through the display."""
-    ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **options)
+    ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)

@@ -29,11 +29,13 @@ class Worker:
         actor: its handle.
         node: where it is.
         starting: resolves when it can begin; None since then.
+        proven: whether it could once.
     """
 
     actor: Any
     node: Node | None
     starting: Any | None
+    proven: bool = False
 
     @property
     def where(self) -> str:
@@ -105,19 +107,28 @@ class Crew:
                 raise RunError(f"it has autometa {said.version}, the search is of {__version__}")
         except (self._ray.exceptions.RayError, RunError, RuntimeError) as error:
             self.dismiss(worker)
-            if worker.node is not None:
+            if worker.node is not None and not worker.proven:
                 self._failures[worker.node.id] += 1
                 self._reason = f"{worker.where}: {last_line(error)}"
             self._next_look = 0.0
             self.look()
             if not self.workers:
-                raise RunError(f"no node of the cluster can work for this search; {self._reason}") from error
+                self._despair(error)
             return
-        worker.starting = None
+        worker.starting, worker.proven = None, True
         if worker.node is None:
             worker.node = next((n for n in self._cluster.nodes() if n.id == said.node), None)
             if worker.node is None:  # it went as it came
                 self.dismiss(worker)
+
+    def _despair(self, error: BaseException) -> None:
+        if self._reason:
+            raise RunError(f"no node of the cluster can work for this search; {self._reason}") from error
+
+    def doubt(self, workers: list[Worker]) -> None:
+        """Have workers say again that they can begin: one beside them was lost, and perhaps their node."""
+        for worker in workers:
+            worker.starting = worker.actor.ready.remote()
 
     def dismiss(self, worker: Worker) -> None:
         """Kill a worker; another one takes its place where there is room."""

@@ -57,6 +57,7 @@ class RayExecutor:
         self._inputs: Any = None
         self._queue: deque[_Fit] = deque()
         self._flights: dict[Any, _Flight] = {}
+        self._unwanted: dict[Any, _Flight] = {}  # that are being ended
         self._idle: list[Worker] = []
         self._alone_since = time.monotonic()
 
@@ -90,7 +91,7 @@ class RayExecutor:
         """
         self._look()
         starting = {w.starting: w for w in self._crew.workers if w.starting is not None}
-        awaited = [*self._flights, *starting]
+        awaited = [*self._flights, *self._unwanted, *starting]
         if not awaited:
             time.sleep(max(0.0, seconds))
             return []
@@ -100,8 +101,10 @@ class RayExecutor:
         for ref in done:
             if ref in starting:
                 self._crew.started(starting[ref])
-            else:
+            elif ref in self._flights:
                 outcomes += self._landed(ref)
+            else:
+                self._ended(ref)
         outcomes += self._overdue()
         self._look()
         return outcomes
@@ -111,24 +114,19 @@ class RayExecutor:
         self._queue.clear()
         for flight in self._flights.values():
             flight.worker.actor.abandon.remote()
-        if self._flights:
-            self._ray.wait(list(self._flights), num_returns=len(self._flights), timeout=STOPPING)
-            ended, late = self._ray.wait(list(self._flights), num_returns=len(self._flights), timeout=0)
-            for ref in late:
-                self._crew.dismiss(self._flights[ref].worker)
-            self._idle += [self._flights[ref].worker for ref in ended]
-            self._flights.clear()
+            flight.until = time.monotonic() + STOPPING
+        self._unwanted |= self._flights
+        self._flights = {}
 
     def close(self) -> None:
         """Let the workers go."""
-        self._queue.clear()
-        self._flights.clear()
+        self.stop()
         self._crew.close()
 
     def _look(self) -> None:
         """Know who is there, and give the idle something to do."""
         self._crew.look()
-        flying = {flight.worker for flight in self._flights.values()}
+        flying = {flight.worker for flights in (self._flights, self._unwanted) for flight in flights.values()}
         self._idle = [w for w in self._crew.ready if w not in flying]
         if self._crew.workers:
             self._alone_since = time.monotonic()
@@ -165,9 +163,19 @@ class RayExecutor:
         unpack(parcel, trial_folder(Path(job.work), job.trial))
         return [parcel.outcome]
 
+    def _ended(self, ref: Any) -> None:
+        """A fit that nobody wanted any more is over."""
+        flight = self._unwanted.pop(ref)
+        try:
+            self._ray.get(ref)
+        except self._ray.exceptions.RayError:
+            self._crew.dismiss(flight.worker)
+
     def _lost(self, flight: _Flight, reason: str) -> list[FitOutcome]:
         """Another worker does a fit again whose worker was lost: it is seldom the fit's fault."""
         self._crew.dismiss(flight.worker)
+        self._crew.doubt(self._idle)
+        self._idle = []
         fit = flight.fit
         fit.lost += 1
         if fit.lost > RETRIES:
@@ -177,12 +185,13 @@ class RayExecutor:
 
     def _overdue(self) -> list[FitOutcome]:
         """Fits whose worker should have ended them long ago, and does not answer."""
-        late = [ref for ref, flight in self._flights.items() if time.monotonic() > flight.until]
         outcomes = []
-        for ref in late:
-            flight = self._flights.pop(ref)
-            self._crew.dismiss(flight.worker)
-            outcomes.append(self._failed(flight, "its worker did not answer after the time limit of a fit"))
+        for flights in (self._flights, self._unwanted):
+            for ref in [ref for ref, flight in flights.items() if time.monotonic() > flight.until]:
+                flight = flights.pop(ref)
+                self._crew.dismiss(flight.worker)
+                if flights is self._flights:
+                    outcomes.append(self._failed(flight, "its worker did not answer after the time limit of a fit"))
         return outcomes
 
     @staticmethod

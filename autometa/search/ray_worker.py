@@ -27,11 +27,10 @@ TICK = 0.2  # seconds between two looks at whether the fit is still wanted
 
 @dataclass(frozen=True)
 class Ready:
-    """What a worker says when it can begin: its version of autometa, the node, and the GPUs it was given."""
+    """What a worker says when it can begin: its version of autometa, and the node it is on."""
 
     version: str
     node: str
-    gpus: str
 
 
 class RayWorker:
@@ -53,7 +52,7 @@ class RayWorker:
 
     def ready(self) -> Ready:
         """Say so."""
-        return Ready(__version__, self._node, os.environ.get("CUDA_VISIBLE_DEVICES", ""))
+        return Ready(__version__, self._node)
 
     def fit(self, job: FitJob, inputs: list[Any], rows: bytes | None) -> Parcel:
         """Do a fit.
