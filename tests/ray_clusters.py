@@ -25,7 +25,7 @@ class LocalCluster:
     def __init__(self, **nodes: dict[str, float]) -> None:
         # Sockets lie in it, whose paths must be short.
         self.folder = Path(tempfile.mkdtemp(prefix="am-", dir="/tmp"))
-        self.environment = os.environ | {"RAY_TMPDIR": str(self.folder), "PYTHONUNBUFFERED": "1"}
+        self.environment = os.environ | {"RAY_TMPDIR": str(self.folder), "TMPDIR": str(self.folder)}
         (self.folder / "ray").mkdir()
         with (self.folder / "errors").open("w") as errors:
             self._host = subprocess.Popen(
@@ -55,7 +55,7 @@ class LocalCluster:
     def workers(self) -> list[psutil.Process]:
         """The actors of a search, on all nodes."""
         below = psutil.Process(self._host.pid).children(recursive=True)
-        return [p for p in below if "RayWorker" in " ".join(_cmdline(p))]
+        return [p for p in below if "RayWorker" in " ".join(_cmdline(p))]  # none that is only waited for
 
     def close(self) -> None:
         """Stop all nodes."""

@@ -1,11 +1,10 @@
-"""Fits on the nodes of a real cluster: what is lost is done again, what hangs or grows is ended, what comes late is used."""
+"""Fits on the nodes of a real cluster: what is lost is done again, what hangs is ended, what comes late is used."""
 
-import glob
-import os
 import signal
 import time
 
 import numpy as np
+import psutil
 import pytest
 from ray_clusters import LocalCluster
 
@@ -30,7 +29,6 @@ def cluster():
     cluster = LocalCluster(head={"num_cpus": 1})
     yield cluster
     cluster.close()
-    assert glob.glob(f"/tmp/{PREFIX}*") == []
 
 
 @pytest.fixture
@@ -57,7 +55,7 @@ def begin(cluster):
         return executor
 
     yield begin
-    for executor, connection in opened:
+    for executor, connection in reversed(opened):  # the first one connected, and it disconnects
         executor.close()
         connection.__exit__(None, None, None)
 
@@ -88,15 +86,20 @@ def fits(worker):
     return [fit for server in worker.children() for fit in server.children()]
 
 
-def running_fit(cluster):
+def running_fit(cluster, executor):
     """The one process that a fit runs in, when it has come."""
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         found = [fit for worker in cluster.workers() for fit in fits(worker)]
         if found and found[0].cpu_times().user > 0.5:
             return found[0]
-        time.sleep(0.05)
+        assert executor.wait(0.05) == []
     pytest.fail("no fit is running")
+
+
+def gone(processes):
+    """Wait until processes have ended."""
+    assert psutil.wait_procs(processes, timeout=PATIENCE)[1] == []
 
 
 def test_a_fit_leaves_its_files_here(begin, work):
@@ -121,7 +124,7 @@ def test_a_refit_has_its_own_rows(begin, work):
 def test_a_fit_that_hangs_is_stopped_and_its_worker_goes_on(begin, work, cluster):
     executor = begin()
     executor.submit(job(work, 0, "tabm", kill_after=20.0))
-    running_fit(cluster).send_signal(signal.SIGSTOP)
+    running_fit(cluster, executor).send_signal(signal.SIGSTOP)
     assert outcomes(executor)[0].error == "stopped after 20.0 s, the time limit of a fit (on head)"
     before = {p.pid for p in cluster.workers()}
     executor.submit(job(work, 1))
@@ -132,7 +135,7 @@ def test_a_fit_that_hangs_is_stopped_and_its_worker_goes_on(begin, work, cluster
 def test_a_fit_that_is_killed_fails_as_it_would_here(begin, work, cluster):
     executor = begin()
     executor.submit(job(work, 0, "tabm"))
-    running_fit(cluster).kill()
+    running_fit(cluster, executor).kill()
     assert "exit code -9" in outcomes(executor)[0].error
     executor.submit(job(work, 1))
     assert outcomes(executor)[1].score is not None
@@ -149,7 +152,7 @@ def test_a_fit_over_the_memory_of_its_node_is_stopped(begin, work, cluster, monk
 def test_a_fit_whose_worker_is_killed_is_done_again(begin, work, cluster):
     executor = begin()
     executor.submit(job(work, 0, "tabm"))
-    running_fit(cluster)
+    running_fit(cluster, executor)
     (worker,) = cluster.workers()
     worker.kill()
     assert outcomes(executor)[0].score is not None
@@ -160,18 +163,12 @@ def test_a_fit_that_loses_every_worker_fails(begin, work, cluster):
     executor = begin()
     executor.submit(job(work, 0, "tabm", kill_after=600.0))
     for _ in range(1 + ray_executor.RETRIES):
-        running_fit(cluster)
-        before = cluster.workers()
-        for worker in before:
+        running_fit(cluster, executor)
+        workers = cluster.workers()
+        for worker in workers:
             worker.kill()
-        until = time.monotonic() + PATIENCE
-        found = []
-        while not found and time.monotonic() < until and {p.pid for p in before} & {p.pid for p in cluster.workers()}:
-            found += executor.wait(0.2)
-        while not found and not cluster.workers() and time.monotonic() < until:
-            found += executor.wait(0.2)
-    found = found or list(outcomes(executor).values())
-    assert "its worker was lost 3 times" in found[0].error
+        gone(workers)
+    assert "its worker was lost 3 times" in outcomes(executor)[0].error
 
 
 def test_workers_that_died_idle_cost_no_fit_its_chances(begin, work, cluster):
@@ -227,7 +224,7 @@ def test_no_more_fits_run_than_were_asked_for_and_the_rest_waits_for_nodes(begin
 def test_stopping_ends_fits_and_their_workers_take_new_ones(begin, work, cluster):
     executor = begin()
     executor.submit(job(work, 0, "tabm"))
-    fit, before = running_fit(cluster), cluster.workers()
+    fit, before = running_fit(cluster, executor), cluster.workers()
     began = time.monotonic()
     executor.stop()
     assert time.monotonic() - began < 0.5
@@ -289,14 +286,13 @@ def test_table_and_folds_are_sent_once_to_a_node(begin, work, cluster, monkeypat
     assert len(puts) == 1
 
 
-def test_a_worker_leaves_nothing_in_the_temporary_folder(begin, work):
+def test_a_worker_leaves_nothing_in_the_temporary_folder(begin, work, cluster):
     executor = begin()
     executor.submit(job(work))
     outcomes(executor)
-    (folder,) = glob.glob(f"/tmp/{PREFIX}*")
-    assert os.listdir(folder)
+    assert len(list(cluster.folder.glob(f"{PREFIX}*/work"))) == 1
     executor.close()
-    until = time.monotonic() + 10
-    while glob.glob(f"/tmp/{PREFIX}*") and time.monotonic() < until:
+    until = time.monotonic() + PATIENCE
+    while list(cluster.folder.glob(f"{PREFIX}*")):
+        assert time.monotonic() < until
         time.sleep(0.1)
-    assert glob.glob(f"/tmp/{PREFIX}*") == []

@@ -10,6 +10,7 @@ class InlineExecutor:
 
     name = "inline"
     slots = 1
+    parting = 0.0
     memory = None
 
     def __init__(self) -> None:
@@ -31,3 +32,6 @@ class InlineExecutor:
 
     def stop(self) -> None:
         """Nothing is running."""
+
+    def close(self) -> None:
+        """Nothing is held."""

@@ -28,6 +28,7 @@ class Executor(Protocol):
     """Where fits are run."""
 
     name: str
+    parting: float  # seconds that letting go of it takes
 
     @property
     def slots(self) -> int:
@@ -48,7 +49,10 @@ class Executor(Protocol):
         """Outcomes that have come in, after at most so many seconds of waiting for the first."""
 
     def stop(self) -> None:
-        """Kill what is running."""
+        """Kill what is running; more may be submitted later."""
+
+    def close(self) -> None:
+        """Kill what is running, and let go of everything; no more is submitted."""
 
 
 class Search:

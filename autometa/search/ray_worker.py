@@ -44,7 +44,7 @@ class RayWorker:
         import ray
 
         self._node = ray.get_runtime_context().get_node_id()
-        self._folder = NodeFolder(f"{run}-{self._node[:12]}")
+        self._folder = NodeFolder(f"{run}-{self._node[:6]}")
         # What libraries put aside goes when the folder goes, however this process ends.
         tempfile.tempdir = os.environ["TMPDIR"] = str(self._folder.path)
         self._pool: WorkerPool[FitJob, FitOutcome] = WorkerPool(run_fit, slots=1)

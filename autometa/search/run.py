@@ -159,7 +159,7 @@ class Run:
             search.keep_best(at_once=True)
             raise
         finally:
-            self.executor.stop()
+            self.executor.close()  # now, so that the time that it takes is a part of what finishing has
         finish(self, report=report)
 
     def _search(self) -> Search:

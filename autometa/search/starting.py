@@ -109,7 +109,7 @@ def _running(given: Executor | None, settings: Settings, clock: Clock, watcher: 
     try:
         yield executor
     finally:
-        executor.stop()
+        executor.close()
 
 
 @contextlib.contextmanager
