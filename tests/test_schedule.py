@@ -92,7 +92,7 @@ def like_others(config, records):
     return max(same, default=1.0)
 
 
-def by_clock(left, *, limit=60.0, slots=lambda: 2, trials=None):
+def by_clock(left, *, limit=60.0, slots=2, trials=None):
     return ByClock(
         left=lambda: left, limit=limit, slots=lambda: slots, trials=trials, propose=proposer(), foretell=like_others
     )
