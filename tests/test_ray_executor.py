@@ -21,7 +21,7 @@ from autometa.tables.table import Features, Table
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'autometa[ray]'")
 pytestmark = pytest.mark.slow
-PATIENCE = 90.0  # seconds; other programs may be busy beside the test
+PATIENCE = 240.0  # seconds; other programs may be busy beside the test
 
 
 @pytest.fixture

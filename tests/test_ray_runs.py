@@ -18,6 +18,7 @@ from benchmarks.promise_runs import command, environment, example_table
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'autometa[ray]'")
 pytestmark = pytest.mark.slow
 NODE = {"num_cpus": 2}
+SLACK = 6.0  # seconds: all nodes and the search share the cores of one machine, with whatever else runs there
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def search(tmp_path, cluster):
 def test_all_nodes_are_used_within_the_time(search):
     run = search("--time", "60s")
     result = run.result()
-    assert time.monotonic() - run.began < 62
+    assert time.monotonic() - run.began < 60 + SLACK
     assert result["executor"] == run.content["executor"] == "ray"
     assert run.content["nodes"] == ["beta", "gamma", "head"]
     assert run.nodes == {"head", "beta", "gamma"}
@@ -106,7 +107,7 @@ def test_a_node_that_is_killed_costs_nothing_that_was_finished(search, cluster):
     before = finished(run.path / "journal.log")
     cluster.kill("gamma")
     result = run.result()
-    assert time.monotonic() - run.began < 95
+    assert time.monotonic() - run.began < 90 + SLACK
     after = finished(run.path / "journal.log")
     assert lost(before, after) == []
     assert len(after) > len(before)
