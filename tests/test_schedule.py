@@ -93,7 +93,9 @@ def like_others(config, records):
 
 
 def by_clock(left, *, limit=60.0, slots=2, trials=None):
-    return ByClock(left=lambda: left, limit=limit, slots=slots, trials=trials, propose=proposer(), foretell=like_others)
+    return ByClock(
+        left=lambda: left, limit=limit, slots=lambda: slots, trials=trials, propose=proposer(), foretell=like_others
+    )
 
 
 def a_record(number, algorithm, seconds, folds=1, stage="running"):
@@ -149,7 +151,12 @@ def test_by_clock_a_cheaper_proposal_is_taken_where_the_first_cannot_end(left, s
     records = [a_record(i, a, s, folds=FOLDS, stage="complete") for i, (a, s) in enumerate(SECONDS.items())]
     board = Board(records, FOLDS, 1, set(), [])
     schedule = ByClock(
-        left=lambda: left, limit=100.0, slots=2, trials=None, propose=offers("catboost", "linear"), foretell=like_others
+        left=lambda: left,
+        limit=100.0,
+        slots=lambda: 2,
+        trials=None,
+        propose=offers("catboost", "linear"),
+        foretell=like_others,
     )
     step = schedule.next(board)
     assert (step and step.record.algorithm) == started
@@ -160,7 +167,7 @@ def test_by_clock_a_cheaper_proposal_is_taken_where_the_first_cannot_end(left, s
 def test_by_clock_one_fold_is_better_than_none():
     records = [a_record(i, a, s, folds=FOLDS, stage="complete") for i, (a, s) in enumerate(SECONDS.items())]
     schedule = ByClock(
-        left=lambda: 25.0, limit=100.0, slots=2, trials=None, propose=offers("catboost"), foretell=like_others
+        left=lambda: 25.0, limit=100.0, slots=lambda: 2, trials=None, propose=offers("catboost"), foretell=like_others
     )
     assert schedule.next(Board(records, FOLDS, 1, set(), [])).record.algorithm == "catboost"
 
@@ -173,7 +180,9 @@ def test_by_clock_what_was_too_dear_is_not_asked_for_again_until_a_fit_has_ended
         return offers("catboost")(finished, unfinished)
 
     board = Board([a_record(0, "catboost", 20.0, folds=1)], FOLDS, 1, {(0, 1), (0, 2)}, [])
-    schedule = ByClock(left=lambda: 5.0, limit=100.0, slots=2, trials=None, propose=propose, foretell=like_others)
+    schedule = ByClock(
+        left=lambda: 5.0, limit=100.0, slots=lambda: 2, trials=None, propose=propose, foretell=like_others
+    )
     assert schedule.next(board) is None
     once = len(asked)
     assert schedule.next(board) is None

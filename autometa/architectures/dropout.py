@@ -22,7 +22,8 @@ class MaskPool:
         size = like.numel()
         pool = self._masks.get(share)
         if pool is None or len(pool) < 2 * size:
-            pool = (torch.rand(max(POOL, 4 * size)) >= share).float() / (1 - share)
+            # Drawn on the CPU, so that the masks are the same wherever the network is.
+            pool = ((torch.rand(max(POOL, 4 * size)) >= share).float() / (1 - share)).to(like.device)
             self._masks[share] = pool
         start = 16 * self._places.randrange((len(pool) - size) // 16 + 1)
         return pool[start : start + size].view(like.shape)

@@ -39,6 +39,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.target)
 
+    def to(self, device: torch.device) -> Rows:
+        """The same rows on a device."""
+        weights = None if self.weights is None else self.weights.to(device)
+        return Rows(self.inputs.to(device), self.target.to(device), weights)
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -146,7 +151,7 @@ def train(network: TabularNetwork, rows: Rows, valid: Rows, recipe: Recipe, gene
     late = False
     for epoch in range(1, recipe.epochs + 1):
         network.train()
-        for picked in _batches(len(rows), recipe.batch_size, generator):
+        for picked in _batches(len(rows), recipe.batch_size, generator, rows.target.device):
             weights.slopes.zero_()
             torch.autograd.backward(_loss(network, rows, picked, recipe.label_smoothing))
             optimizer.step()
@@ -200,8 +205,8 @@ def _is_matrix(weights: Tensor) -> bool:
     return weights.dim() > 1 and min(weights.shape[-2:]) > 1
 
 
-def _batches(rows: int, size: int, generator: torch.Generator) -> Sequence[Tensor]:
-    order = torch.randperm(rows, generator=generator)
+def _batches(rows: int, size: int, generator: torch.Generator, device: torch.device) -> Sequence[Tensor]:
+    order = torch.randperm(rows, generator=generator).to(device)
     # Of nearly one size: a last one of three rows would be mostly noise.
     return torch.tensor_split(order, max(1, round(rows / size)))
 

@@ -63,6 +63,17 @@ def search(
     ] = None,
     embargo: Annotated[int, typer.Option(help="Rows left out between training and validation in time.")] = 0,
     weight: Annotated[str | None, typer.Option(help="Column of sample weights.")] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Run the fits on a Ray cluster; auto: the running one, else one started here."
+        ),
+    ] = None,
+    gpus_per_trial: Annotated[float, typer.Option(help="GPUs of a node for each fit, such as 0.25.")] = 0.0,
+    cpus_per_trial: Annotated[int, typer.Option(help="CPUs of a node for each fit.")] = 1,
+    max_concurrent: Annotated[
+        int | None, typer.Option(help="Fits on the cluster at a time (default: what it has room for).")
+    ] = None,
     no_learn: Annotated[
         bool, typer.Option("--no-learn", help="Leave nothing for later searches to learn from.")
     ] = False,
@@ -75,7 +86,7 @@ def search(
         from autometa.search.settings import parse_duration
 
         limit = None if time_limit is None else parse_duration(time_limit)
-        _load_search()
+        _load_search(workers_here=ray is None)
         from autometa.search.api import search as run_search
         from autometa.search.display import make_watcher
 
@@ -98,6 +109,10 @@ def search(
             embargo=embargo,
             weight=weight,
             learn=not no_learn,
+            ray=ray,
+            gpus_per_trial=gpus_per_trial,
+            cpus_per_trial=cpus_per_trial,
+            max_concurrent=max_concurrent,
             watcher=make_watcher(quiet=quiet, json=json, stream=sys.stderr),
             started=process_start(),
         )
@@ -207,12 +222,13 @@ def doctor(*, json: Json = False, debug: Debug = False) -> None:
         typer.echo(jsonlib.dumps([vars(c) for c in checks], indent=1) if json else render(checks))
 
 
-def _load_search() -> None:
+def _load_search(*, workers_here: bool = True) -> None:
     """Load what a search needs here, and start the process that loads the learners meanwhile."""
     from autometa.workers.fork_server import interrupts_held, warm_up
 
     with interrupts_held():
-        warm_up()
+        if workers_here:
+            warm_up()
         import_module("autometa.search.starting")
 
 

@@ -111,6 +111,10 @@ def search(
     embargo: int = 0,
     weight: str | None = None,
     learn: bool = True,
+    ray: str | None = None,
+    gpus_per_trial: float = 0.0,
+    cpus_per_trial: int = 1,
+    max_concurrent: int | None = None,
     report: bool = True,
     executor: Executor | None = None,
     watcher: Watcher | None = None,
@@ -130,7 +134,7 @@ def search(
         out: run folder; by default runs/NAME-TIMESTAMP.
         seed: the one source of randomness.
         workers: fits that run at the same time; by default one per core granted.
-        memory: for all processes, in bytes or as "4G"; by default most of what is free.
+        memory: for all processes of this machine, in bytes or as "4G"; by default most of what is free.
         policy: "portfolio", "learned", "tpe", "gp" or "random".
         test: a labelled file that the final model is scored on.
         group: column whose equal values never stand on both sides of a split.
@@ -138,6 +142,11 @@ def search(
         embargo: rows left out between the two.
         weight: column of sample weights.
         learn: whether later searches of this user may learn from this one; see docs/own_runs.md.
+        ray: run the fits on a Ray cluster: its HOST:PORT, or "auto" for the running one, else one that is
+            started here; see docs/clusters.md.
+        gpus_per_trial: that each fit takes of its node; networks train there. Shares such as 0.25 are possible.
+        cpus_per_trial: likewise; a fit uses as many threads.
+        max_concurrent: fits on the cluster at a time, at most; by default as many as it has room for.
         report: whether to write report.html.
         executor: where fits run; by default worker processes of this machine.
         watcher: is shown the search; by default nobody.
@@ -150,6 +159,10 @@ def search(
     started = time.time() if started is None else started
     named = data if isinstance(data, str | Path) else "DataFrame"
     granted = _memory(memory)
+    if ray is not None:
+        if workers is not None:
+            raise InputError("workers are of this machine; on a Ray cluster, give --max-concurrent instead")
+        workers = 1  # until the cluster says how many there are
     settings = Settings(
         data=str(named),
         target=target,
@@ -168,6 +181,10 @@ def search(
         embargo=embargo,
         weight=weight,
         learn=learn,
+        ray=ray,
+        gpus_per_trial=gpus_per_trial,
+        cpus_per_trial=cpus_per_trial,
+        max_concurrent=max_concurrent,
     )
     from autometa.search.starting import start
 

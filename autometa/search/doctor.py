@@ -17,6 +17,7 @@ from importlib.metadata import PackageNotFoundError, distribution, requires, ver
 from pathlib import Path
 from typing import Literal
 
+from autometa.search.ray_address import running_cluster
 from autometa.search.resources import granted_cores, granted_memory
 
 LEAST_MEMORY = 2 * 2**30  # below this a search keeps to small samples and few workers
@@ -24,7 +25,7 @@ LEAST_DISK = 2**30
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
 # What each extra brings, by the modules' names in messages.
 EXTRAS = {
-    "ray": "for searches on a Ray cluster, which are to come",
+    "ray": "for searches on a Ray cluster",
     "xgboost": "XGBoost among the models",
     "onnx": "for export to one ONNX file, which is to come",
 }
@@ -108,10 +109,7 @@ def _extras() -> list[Check]:
 
 def _cluster() -> str:
     """Where a Ray cluster is running, as Ray itself would look for it."""
-    address = os.environ.get("RAY_ADDRESS", "")
-    if not address:
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            address = Path(tempfile.gettempdir(), "ray", "ray_current_cluster").read_text(encoding="utf-8").strip()
+    address = running_cluster()
     return f"; a cluster at {address}" if address else "; no cluster is running"
 
 

@@ -10,6 +10,8 @@ class InlineExecutor:
 
     name = "inline"
     slots = 1
+    parting = 0.0
+    memory = None
 
     def __init__(self) -> None:
         self._outcomes: list[FitOutcome] = []
@@ -30,3 +32,6 @@ class InlineExecutor:
 
     def stop(self) -> None:
         """Nothing is running."""
+
+    def close(self) -> None:
+        """Nothing is held."""

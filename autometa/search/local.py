@@ -14,6 +14,8 @@ class LocalExecutor:
     """
 
     name = "local"
+    parting = 0.0
+    memory = None
 
     def __init__(self, *, slots: int) -> None:
         self.slots = slots
@@ -37,4 +39,8 @@ class LocalExecutor:
 
     def stop(self) -> None:
         """Kill what is running; a later :meth:`submit` starts new workers."""
+        self._pool.stop()
+
+    def close(self) -> None:
+        """Kill what is running."""
         self._pool.stop()

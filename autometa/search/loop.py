@@ -28,11 +28,19 @@ class Executor(Protocol):
     """Where fits are run."""
 
     name: str
-    slots: int
+    parting: float  # seconds that letting go of it takes
+
+    @property
+    def slots(self) -> int:
+        """How many fits run at a time; of a cluster, as its nodes are now."""
 
     @property
     def free(self) -> int:
-        """How many more fits can start now."""
+        """How many more fits can start now; it changes in :meth:`submit` and :meth:`wait` alone."""
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes that a fit may use where other machines say so; None for a share of the search's own."""
 
     def submit(self, job: FitJob) -> None:
         """Start a fit."""
@@ -41,7 +49,10 @@ class Executor(Protocol):
         """Outcomes that have come in, after at most so many seconds of waiting for the first."""
 
     def stop(self) -> None:
-        """Kill what is running."""
+        """Kill what is running; more may be submitted later."""
+
+    def close(self) -> None:
+        """Kill what is running, and let go of everything; no more is submitted."""
 
 
 class Search:
@@ -96,8 +107,8 @@ class Search:
         self._make_room()
         while not self._over():
             self._fill()
-            if not self._board.in_flight:
-                break
+            if not self._board.in_flight and self._executor.free > 0:
+                break  # it was not for want of workers, which may be on their way
             for outcome in self._executor.wait(TICK):
                 self._take(outcome)
             self.keep_best()

@@ -27,6 +27,7 @@ COLUMNS = (
     "source",
     "seconds",
     "elapsed",
+    "node",
     "error",
     "config",
 )
@@ -57,6 +58,7 @@ def leaderboard_csv(records: Sequence[TrialRecord], members: Mapping[int, float]
                 r.source,
                 f"{r.seconds:.3f}",
                 "" if math.isnan(r.elapsed) else f"{r.elapsed:.3f}",
+                " ".join(r.nodes),
                 r.error,
                 json.dumps(dict(r.config)),
             )

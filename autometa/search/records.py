@@ -26,6 +26,7 @@ class FoldScore:
         rounds: iterations or epochs of the kept model, 0 where there are none.
         peak_mb: resident memory of the worker at its highest during the fit.
         cut_short: whether the time limit of the fit, not its early stopping, ended it.
+        node: of a cluster, where it was done; "" for this machine.
     """
 
     loss: float
@@ -34,6 +35,7 @@ class FoldScore:
     rounds: int = 0
     peak_mb: float = 0.0
     cut_short: bool = False
+    node: str = ""
 
 
 @dataclass
@@ -93,6 +95,11 @@ class TrialRecord:
     def fold_seconds(self) -> float:
         """What the dearest of its fits took, with the prediction; 0 before the first has ended."""
         return max((f.seconds + f.predict_seconds for f in self.folds.values()), default=0.0)
+
+    @property
+    def nodes(self) -> list[str]:
+        """Nodes of a cluster that did its fits, by name."""
+        return sorted({f.node for f in self.folds.values() if f.node})
 
     @property
     def models(self) -> list[int]:

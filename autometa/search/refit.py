@@ -52,6 +52,7 @@ def refit(run: Run) -> None:
     by_number = {r.number: r for r in run.board.records}
     members = [by_number[n] for n, _ in run.best.best.members][: run.executor.slots]
     index = run.plan.folds * run.plan.repeats
+    submitted = ended = 0
     for record in members:
         rows = _rows(run, record, limit)
         if len(rows) < WORTH_IT * len(run.folds.pair(0)[0]):
@@ -60,9 +61,8 @@ def refit(run: Run) -> None:
         np.save(path, rows)
         job = run.job(Step(record, index, None if math.isinf(seconds) else 0.8 * limit))
         run.executor.submit(replace(job, rows=str(path), kill_after=limit))
-    ended = 0
-    expected = run.executor.slots - run.executor.free
-    while ended < expected and run.clock.left > run.reserve.finishing:
+        submitted += 1
+    while ended < submitted and run.clock.left > run.reserve.finishing:
         for outcome in run.executor.wait(0.25):
             ended += 1
             if outcome.score is not None:
@@ -81,7 +81,8 @@ def _rows(run: Run, record: TrialRecord, seconds: float) -> NDArray[np.intp]:
     features = run.table.features
     bytes_per_row = features.numbers.shape[1] * features.numbers.itemsize
     bytes_per_row += features.categories.shape[1] * 8 + 16
-    by_memory = 0.7 * run.settings.memory / run.settings.workers / (COPIES * bytes_per_row)
+    memory = run.executor.memory or run.settings.memory / run.settings.workers
+    by_memory = 0.7 * memory / (COPIES * bytes_per_row)
     rng = np.random.default_rng(run.settings.seed)
     others = np.setdiff1d(np.arange(len(run.table)), valid, assume_unique=True)
     wanted = int(min(len(others), by_time, by_memory))

@@ -35,7 +35,7 @@ class Reserve:
     @property
     def finishing(self) -> float:
         """Seconds for all that comes after the refits."""
-        return FINISHING + 1.5 * self._run.best.seconds + self._testing
+        return FINISHING + self._run.executor.parting + 1.5 * self._run.best.seconds + self._testing
 
     @property
     def _testing(self) -> float:

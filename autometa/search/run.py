@@ -11,7 +11,6 @@ from autometa.errors import RunError
 from autometa.records.prepared import CONSTANT_LOSS
 from autometa.records.time_model import Shape, TimeModel
 from autometa.search.best import BestSoFar
-from autometa.search.clock import Clock
 from autometa.search.constant import constant_losses
 from autometa.search.forecast import Forecast
 from autometa.search.journal import Journal
@@ -41,6 +40,7 @@ from autometa.tables.whole_files import write_whole
 from autometa.task import Task
 
 if TYPE_CHECKING:
+    from autometa.search.clock import Clock
     from autometa.space import Space
 
 
@@ -93,6 +93,8 @@ class Run:
             "objective_version": OBJECTIVE_VERSION,
             "started": clock.started,
             "settings": settings.to_json(),
+            "executor": executor.name,
+            "nodes": [],
             "kind": data.table.kind,
             "classes": list(data.table.classes),
             "rows": len(data.table),
@@ -125,7 +127,7 @@ class Run:
         folder: RunFolder,
         content: dict[str, Any],
         settings: Settings,
-        started: float,
+        clock: Clock,
         executor: Executor,
         watcher: Watcher,
     ) -> Run:
@@ -133,9 +135,7 @@ class Run:
         try:
             table, folds = Table.load(folder.work / "table"), Folds.load(folder.work / "folds")
         except (OSError, ValueError) as error:
-            executor.stop()
             raise RunError(f"{folder.work} is damaged ({error}); start a new search") from error
-        clock = Clock(settings.time_limit, started)
         space = usable_space(settings.space, kind=table.kind)
         run = cls(folder, content, table, folds, space, clock, executor, watcher)
         if folder.metrics.exists():
@@ -159,7 +159,7 @@ class Run:
             search.keep_best(at_once=True)
             raise
         finally:
-            self.executor.stop()
+            self.executor.close()  # now, so that the time that it takes is a part of what finishing has
         finish(self, report=report)
 
     def _search(self) -> Search:
@@ -195,7 +195,7 @@ class Run:
         return ByClock(
             left=lambda: max(0.0, self.clock.left - self.reserve.whole),
             limit=settings.time_limit,
-            slots=self.executor.slots,
+            slots=lambda: self.executor.slots,
             trials=settings.trials,
             propose=propose,
             foretell=forecast,
@@ -207,7 +207,7 @@ class Run:
 
     def job(self, step: Step) -> FitJob:
         """The work of a step, with its share of the memory."""
-        memory = self.settings.memory - _own_memory()
+        memory = self.executor.memory or (self.settings.memory - _own_memory()) // self.settings.workers
         return FitJob(
             work=str(self.folder.work),
             trial=step.record.number,
@@ -217,7 +217,9 @@ class Run:
             seed=self.settings.seed,
             seconds=step.seconds,
             kill_after=HANG if step.seconds is None else 1.5 * step.seconds + 3.0,
-            memory=max(WORKER_MEMORY, memory // self.settings.workers),
+            memory=max(WORKER_MEMORY, memory),
+            threads=self.settings.cpus_per_trial,
+            gpus=self.settings.gpus_per_trial,
         )
 
     def write(self, *, test_loss: float | None = None) -> None:
@@ -231,7 +233,11 @@ class Run:
         self.write_tables(test_loss=test_loss)
 
     def write_tables(self, *, test_loss: float | None = None) -> None:
-        """Write leaderboard.csv and metrics.json."""
+        """Write leaderboard.csv and metrics.json, and into run.json the nodes that did something."""
+        nodes = sorted({node for record in self.board.records for node in record.nodes})
+        if nodes != self.content.get("nodes", []):
+            self.content["nodes"] = nodes
+            self.folder.write_run(self.content)
         best = self.best.best
         members = dict(best.members) if best else {}
         write_whole(self.folder.leaderboard, leaderboard_csv(self.board.records, members, self.metric))

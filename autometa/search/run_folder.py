@@ -1,7 +1,7 @@
 """The run folder: where things are, atomic writes, and the lock that keeps a second writer out.
 
 ```
-run.json          settings, schema, versions, seed: written once, before the first trial
+run.json          settings, schema, versions, seed: written before the first trial; on a cluster, the nodes at work
 journal.log       Optuna's journal: every trial
 leaderboard.csv   one row per trial
 metrics.json      the scores so far
@@ -165,7 +165,7 @@ class RunFolder:
 
     def trial(self, number: int) -> Path:
         """Where the fold models and predictions of a trial are while the search runs."""
-        return self.work / "trials" / f"{number:05d}"
+        return trial_folder(self.work, number)
 
     def drop_trial(self, number: int) -> None:
         """Remove a trial's models and predictions, so that it is never seen with some of them."""
@@ -181,6 +181,11 @@ class RunFolder:
         if self.work.exists():
             self.work.replace(gone)
             shutil.rmtree(gone, ignore_errors=True)
+
+
+def trial_folder(work: Path, number: int) -> Path:
+    """Where the fits of a trial leave their files."""
+    return work / "trials" / f"{number:05d}"
 
 
 def _check_free(path: Path) -> None:

@@ -137,7 +137,7 @@ class ByClock:
     Args:
         left: seconds left for fits, a function of no arguments.
         limit: seconds of the whole run.
-        slots: fits that run at a time.
+        slots: fits that run at a time, a function of no arguments.
         trials: at most so many trials, or None.
         propose: makes the next trial from the records it may know.
         foretell: seconds that a fit will take.
@@ -156,7 +156,7 @@ class ByClock:
         *,
         left: Callable[[], float],
         limit: float,
-        slots: int,
+        slots: Callable[[], int],
         trials: int | None,
         propose: Propose,
         foretell: Foretell,
@@ -190,7 +190,7 @@ class ByClock:
         if record.depth >= board.folds:
             return False
         rest = (board.folds - record.depth) * record.fold_seconds
-        return rest > self.DEAR * self._left() * self._slots
+        return rest > self.DEAR * self._left() * self._slots()
 
     def rivals(self, board: Board, record: TrialRecord) -> Sequence[TrialRecord]:
         """All others."""
@@ -211,7 +211,7 @@ class ByClock:
         waiting = [r for r in board.records if r.stage == "paused"]
         for record in sorted(waiting, key=lambda r: (r.mean_loss(1), r.number)):
             rest = board.folds - record.depth
-            rounds = math.ceil(rest / self._slots)
+            rounds = math.ceil(rest / self._slots())
             if rounds * record.fold_seconds <= self.PROMOTED * self._left():
                 record.stage = "running"
                 return self._step(board, record, board.folds)
@@ -254,7 +254,7 @@ class ByClock:
 
     def _rounds(self, board: Board) -> int:
         """Fits one after the other that all folds of a trial take."""
-        return math.ceil(board.folds / self._slots)
+        return math.ceil(board.folds / self._slots())
 
     def _expected(self, board: Board, record: TrialRecord) -> float:
         """Seconds that a fold of a new trial will take; its limit ends it in any case."""

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from autometa.errors import InputError
+from autometa.search.ray_address import check_address
 
 PolicyName = Literal["portfolio", "learned", "tpe", "gp", "random"]
 DEFAULT_TIME = 300.0
@@ -36,6 +37,10 @@ class Settings:
         embargo: training rows dropped before each validation block of a time split.
         test: a labelled file to score the final model on, for the record.
         learn: whether later searches may learn from this one.
+        ray: address of the Ray cluster that the fits run on, "auto" for the running one, else one that is
+            started here; None for worker processes of this machine.
+        gpus_per_trial, cpus_per_trial: what a fit takes of a node.
+        max_concurrent: fits on the cluster at a time, at most; None for as many as there is room for.
     """
 
     data: str
@@ -55,6 +60,10 @@ class Settings:
     weight: str | None = None
     test: str | None = None
     learn: bool = True
+    ray: str | None = None
+    gpus_per_trial: float = 0.0
+    cpus_per_trial: int = 1
+    max_concurrent: int | None = None
 
     def __post_init__(self) -> None:
         if self.trials is not None and self.trials < 1:
@@ -69,7 +78,7 @@ class Settings:
             raise InputError(f"workers must be at least 1; got {self.workers}")
         if self.memory < 2**29:
             raise InputError(f"memory must be at least 512M (the libraries alone take that); got {self.memory} bytes")
-        if self.workers > most_workers(self.memory):
+        if self.ray is None and self.workers > most_workers(self.memory):
             raise InputError(
                 f"every worker needs 256M, and the search itself as much; {self.workers} workers do not fit in "
                 f"{self.memory / 2**30:.1f}G: give more memory or fewer workers"
@@ -80,6 +89,25 @@ class Settings:
             raise InputError("an embargo is a gap in time: name the time column as well")
         if self.group is not None and self.time_column is not None:
             raise InputError("a split is by group or by time, not both: give one of the two columns")
+        self._check_cluster()
+
+    def _check_cluster(self) -> None:
+        if not (self.gpus_per_trial >= 0 and (self.gpus_per_trial <= 1 or self.gpus_per_trial % 1 == 0)):
+            raise InputError(
+                f"GPUs per trial must be a share of one, such as 0.25, or a whole number of them; "
+                f"got {self.gpus_per_trial:g}"
+            )
+        if self.cpus_per_trial < 1:
+            raise InputError(f"CPUs per trial must be at least 1; got {self.cpus_per_trial}")
+        if self.max_concurrent is not None and self.max_concurrent < 1:
+            raise InputError(f"at least 1 trial must run at a time; got {self.max_concurrent}")
+        if self.ray is not None:
+            check_address(self.ray)
+        elif self.gpus_per_trial or self.cpus_per_trial > 1 or self.max_concurrent is not None:
+            raise InputError(
+                "GPUs and CPUs per trial and the most trials at a time are for a Ray cluster: name it as well "
+                "(--ray auto), or give --workers for this machine"
+            )
 
     @property
     def by_clock(self) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from autometa.errors import RunError
+from autometa.search.clock import Clock
 from autometa.search.display import QuietDisplay
 from autometa.search.prepare import prepare
 from autometa.search.proposals import check_policy
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from autometa.search.clock import Clock
     from autometa.search.loop import Executor
 
 
@@ -43,19 +44,21 @@ def start(
     check_policy(settings.policy)
     folder = RunFolder.create(path)
     watcher = watcher or QuietDisplay()
-    runner = executor or _local_executor(settings.workers)
     try:
-        try:
-            watcher.update(_opening(settings, clock, "reading"))
-            data = prepare(settings, source)
-            run = Run.create(folder, settings, data, clock, runner, watcher)
-        except BaseException:
-            runner.stop()
-            if not folder.run.exists():
-                folder.discard()
-            raise
-        with _told_how_to_go_on(path):
-            run.complete(report=report)
+        with contextlib.ExitStack() as stack:
+            try:
+                watcher.update(_opening(settings, clock, "reading"))
+                runner = stack.enter_context(_running(executor, settings, clock, watcher))
+                if settings.ray is not None:
+                    settings = replace(settings, workers=settings.max_concurrent or runner.slots)
+                data = prepare(settings, source)
+                run = Run.create(folder, settings, data, clock, runner, watcher)
+            except BaseException:
+                if not folder.run.exists():
+                    folder.discard()
+                raise
+            with _told_how_to_go_on(path):
+                run.complete(report=report)
     finally:
         watcher.close()
         folder.unlock()
@@ -78,9 +81,9 @@ def go_on(path: Path, *, started: float, watcher: Watcher | None) -> None:
             return
         content = folder.read_run()
         settings = Settings(**content["settings"])
-        runner = _local_executor(settings.workers)
-        with _told_how_to_go_on(path):
-            Run.reopen(folder, content, settings, started, runner, watcher).complete(report=True)
+        clock = Clock(settings.time_limit, started)
+        with _running(None, settings, clock, watcher) as runner, _told_how_to_go_on(path):
+            Run.reopen(folder, content, settings, clock, runner, watcher).complete(report=True)
     finally:
         watcher.close()
         folder.unlock()
@@ -93,6 +96,37 @@ def _told_how_to_go_on(path: Path) -> Iterator[None]:
     except KeyboardInterrupt as stop:
         kept = f"stopped; what was found so far is kept, and this goes on: autometa resume {path}"
         raise KeyboardInterrupt(kept) from stop
+
+
+@contextlib.contextmanager
+def _running(given: Executor | None, settings: Settings, clock: Clock, watcher: Watcher) -> Iterator[Executor]:
+    """What the fits run in, which ends with the block."""
+    if given is None and settings.ray is not None:
+        with _on_cluster(settings, clock, watcher) as executor:
+            yield executor
+        return
+    executor = given or _local_executor(settings.workers)
+    try:
+        yield executor
+    finally:
+        executor.close()
+
+
+@contextlib.contextmanager
+def _on_cluster(settings: Settings, clock: Clock, watcher: Watcher) -> Iterator[Executor]:
+    from autometa.search.ray_cluster import joined
+    from autometa.search.ray_executor import RayExecutor
+
+    with joined(settings) as found:
+        clock.started += found.starting  # a cluster of one's own is not a part of the search
+        executor = RayExecutor(found.cluster, most=settings.max_concurrent)
+        began = f"no Ray cluster was running: one was started here in {found.starting:.0f} s, which do not count"
+        where = began if found.starting else f"Ray cluster at {found.cluster.address}"
+        watcher.say(f"{where}; {found.cluster.resources}, {executor.slots} fits at a time")
+        try:
+            yield executor
+        finally:
+            executor.close()
 
 
 def _local_executor(workers: int) -> Executor:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autometa.search.records import FoldScore
+from autometa.search.run_folder import trial_folder
 from autometa.tables.metrics import resolve_metric
 from autometa.tables.objective import evaluate
 from autometa.tables.splits import Folds
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from autometa.space import Config
+
+INPUTS = ("table", "folds")  # folders of work/ that every fit reads
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class FitJob:
         memory: bytes that the worker may use; None for no limit.
         rows: file of training rows for a refit; it is validated on the rows of fold 0, and ``fold``
             only says where the results go.
+        threads: that the fit may use.
+        gpus: of the machine that were given to the fit, or the share of one; 0 for none.
     """
 
     work: str
@@ -56,6 +61,8 @@ class FitJob:
     kill_after: float | None = None
     memory: int | None = None
     rows: str | None = None
+    threads: int = 1
+    gpus: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,8 @@ def read_score(trial_folder: Path, fold: int) -> FoldScore | None:
 
 @lru_cache(maxsize=1)
 def _inputs(work: str) -> tuple[Table, Folds]:
-    return Table.load(Path(work) / "table"), Folds.load(Path(work) / "folds")
+    table, folds = (Path(work) / name for name in INPUTS)
+    return Table.load(table), Folds.load(folds)
 
 
 def run_fit(job: FitJob) -> FitOutcome:
@@ -112,6 +120,8 @@ def _fit(job: FitJob) -> FoldScore:
         resolve_metric(job.metric, table.kind),
         seed=job.seed * 1009 + job.fold,
         seconds=job.seconds,
+        threads=job.threads,
+        gpus=job.gpus,
     )
     if not np.isfinite(result.predictions).all():
         raise ValueError("the fitted model predicts values that are not finite")
@@ -123,16 +133,22 @@ def _fit(job: FitJob) -> FoldScore:
         peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         cut_short=result.stopped_by_clock,
     )
-    folder = Path(job.work) / "trials" / f"{job.trial:05d}"
+    folder = trial_folder(Path(job.work), job.trial)
     folder.mkdir(parents=True, exist_ok=True)
     model, predictions, score_file = fold_files(folder, job.fold)
     result.model.save(model)
-    _replace(predictions, lambda path: np.save(path, result.predictions))
-    _replace(score_file, lambda path: path.write_text(json.dumps(asdict(score)), encoding="utf-8"))
+    replace_file(predictions, lambda path: np.save(path, result.predictions))
+    write_score(score_file, score)
     return score
 
 
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
+def write_score(path: Path, score: FoldScore) -> None:
+    """Write the score of a fold, whole or not at all."""
+    replace_file(path, lambda beside: beside.write_text(json.dumps(asdict(score)), encoding="utf-8"))
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Have a file written beside its place and put there in one step."""
     beside = path.with_name("new-" + path.name)
     write(beside)
     beside.replace(path)

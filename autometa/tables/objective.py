@@ -59,6 +59,7 @@ def evaluate(
     budget: float = 1.0,
     seconds: float | None = None,
     threads: int = 1,
+    gpus: float = 0.0,
 ) -> Evaluation:
     """Fit a config on some rows and measure it on others.
 
@@ -74,6 +75,7 @@ def evaluate(
         budget: share of the training rows that is used, in (0, 1].
         seconds: the training stops itself after so long and keeps its best state.
         threads: that the fit may use.
+        gpus: that the fit may use, or the share of one; 0 for none.
 
     Raises:
         InputError: there are no rows, or the budget is out of range.
@@ -110,6 +112,7 @@ def evaluate(
         seed,
         threads,
         None if seconds is None else started + seconds,
+        gpus,
     )
     idle = responses.constant or not design.width
     algorithm = "constant" if idle else str(config["algorithm"])

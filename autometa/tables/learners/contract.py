@@ -50,6 +50,7 @@ class Job:
         seed: of everything random, below 2**31.
         threads: that the fit may use.
         deadline: time (time.monotonic) at which training ends with its best state; None for never.
+        gpus: of the machine that the fit may use, or the share of one; 0 for none.
     """
 
     config: Config
@@ -60,6 +61,7 @@ class Job:
     seed: int
     threads: int = 1
     deadline: float | None = None
+    gpus: float = 0.0
 
     @property
     def late(self) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from autometa.architectures.devices import training_device
 from autometa.architectures.embeddings import QuantileBins
 from autometa.architectures.tabular import Shape, TabularNetwork
 from autometa.architectures.training import Recipe, Rows, predict, train
@@ -91,7 +92,9 @@ def fit(job: Job) -> Fitted:
     )
     with _threads(job.threads), _own_randomness(job.seed) as generator:
         module = TabularNetwork(_shape(config, design, rows.inputs.shape[1], job.outputs))
-        training = train(module, rows, valid, recipe, generator)
+        with training_device(job.gpus) as device:
+            training = train(module.to(device), rows.to(device), valid.to(device), recipe, generator)
+            module.cpu()
     learner = Network(module, bins, design.width, job.kind != "regression")
     return Fitted(learner, training.curve, training.stopped_by_clock)
 
