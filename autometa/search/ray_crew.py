@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LOOK = 2.0  # seconds between two looks at the nodes of the cluster
 CHANCES = 2  # workers of a node that may fail to start before the node is left alone
-FAREWELL = 3.0  # seconds that workers have to leave nothing behind
+FAREWELL = 2.0  # seconds that workers have to leave nothing behind
 
 
 @dataclass(eq=False)
@@ -140,7 +140,7 @@ class Crew:
     def close(self) -> None:
         """Let all workers go."""
         with contextlib.suppress(self._ray.exceptions.RayError):
-            leaving = [w.actor.close.remote() for w in self.ready]
+            leaving = [w.actor.close.remote() for w in self.workers if w.node is not None]
             if leaving:
                 self._ray.wait(leaving, num_returns=len(leaving), timeout=FAREWELL)
         while self.workers:
