@@ -26,7 +26,6 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "examples" / "ray"
 NAMES = ("cluster.yaml", "rayjob.yaml", "slurm.sh")
 PINNED = dict(re.findall(r"^(\S+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
-# Options of a search on a cluster: docs/clusters.md.
 ON_A_CLUSTER = {"--ray", "--gpus-per-trial", "--cpus-per-trial", "--max-concurrent"}
 
 
@@ -65,7 +64,7 @@ def nodes(name):
 def test_the_search_has_only_options_that_there_are_and_a_run_folder(name):
     (words,) = searches(name)
     command = typer.main.get_command(app).commands["search"]
-    known = {option for parameter in command.params for option in parameter.opts} | ON_A_CLUSTER
+    known = {option for parameter in command.params for option in parameter.opts}
     assert set(options(words)) - known == set()
     assert set(options(words)) >= ON_A_CLUSTER | {"--time", "--out"}
 
