@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import islice
 from typing import Any, Literal, TypeAlias
 
@@ -13,12 +14,13 @@ import numpy as np
 from autometa.integrations.branches import within
 from autometa.integrations.shapes import Shape
 from autometa.integrations.stopped import Prospects
-from autometa.pool import key
+from autometa.pool import Key, key
 from autometa.space import Config
 from autometa.task import Policy, Task, Trial
 
 State: TypeAlias = Literal["running", "complete", "stopped", "failed"]
 MOST_AHEAD = 64  # configs that are proposed at once
+_SPARE = 4  # configs of a batch for each one more that is proposed: steps of ranges make some of them equal
 _LOOKED_AT = 256  # random configs, where the policy has only known ones
 
 
@@ -37,6 +39,11 @@ class Run:
     state: State = "running"
     loss: float = math.nan
     reports: dict[int, float] = field(default_factory=dict)
+
+    @cached_property
+    def key(self) -> Key:
+        """Of the config."""
+        return key(self.config)
 
 
 class Sweep:
@@ -141,9 +148,10 @@ class Sweep:
     def _proposals(self, count: int) -> list[Config]:
         """So many new configs, or fewer, but one at least."""
         task = self.task()
-        known = {key(t.config) for t in task.history}
-        new: dict[object, Config] = {}
-        proposed = [self.shape.rounded(c) for c in self._policy.propose(task, n=count, seed=self._seed)]
+        known = {run.key for run in self.runs.values()}
+        new: dict[Key, Config] = {}
+        wanted = count + count // _SPARE
+        proposed = [self.shape.rounded(c) for c in self._policy.propose(task, n=wanted, seed=self._seed)]
         for config in proposed:
             if key(config) not in known:
                 new.setdefault(key(config), config)
@@ -151,7 +159,7 @@ class Sweep:
             rng = np.random.default_rng([self._seed, len(task.history)])
             drawn = (self.shape.rounded(task.space.sample(rng)) for _ in range(_LOOKED_AT))
             new = {key(c): c for c in islice((c for c in drawn if key(c) not in known), 1)}
-        return list(new.values()) or proposed[:1]
+        return list(new.values())[:count] or proposed[:1]
 
     def _begun(self, point: Config) -> Config:
         """A config with these values."""
