@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from contextlib import contextmanager
 
 import ray
@@ -18,6 +19,7 @@ import autometa
 from tests.searches import CONDITIONAL
 
 STEPS, WORKERS = 9, 4
+COPIED = 5  # seconds after which a copy under way of Ray's own files has ended: in its midst they cannot be read
 
 
 @contextmanager
@@ -121,6 +123,7 @@ class Die(tune.Callback):
     def on_trial_complete(self, iteration, trials, trial, **info):
         self.left -= 1
         if self.left == 0 and self.process == os.getpid():
+            time.sleep(COPIED)
             os.kill(self.process, signal.SIGKILL)
 
 
