@@ -38,7 +38,8 @@ FINEST = 0.01  # noise of the cold expert relative to its signal, where it is he
 MOST_TOLD = 2.0  # by one trial for or against the past, in log density: no single surprise decides
 START = 5  # trials at random where nothing is known
 MOST = 300  # trials that are reckoned with
-CROWD = 64  # proposals at most that are chosen from one pool; trials under way from which on its base is soon used up
+ROUND = 128  # proposals at most that are chosen from one pool
+CROWD = 64  # trials under way from which on the base of a pool is soon used up
 WAITING = 128  # trials under way that are reckoned with
 KEPT, KEPT_EACH = 256, 8  # candidates that a batch is chosen from: so many, and so many for each of its configs
 ALIKE = 1e-3  # gain over prior tasks, as a share of a lower mean loss, from which on it decides
@@ -104,7 +105,7 @@ class LearnedPolicy:
         proposals: list[Config] = []
         while len(proposals) < n:
             here = pool if pool is not None else self._drawn(task, seed)
-            batch = self._batch(here, task, min(n - len(proposals), CROWD), seed)
+            batch = self._batch(here, task, min(n - len(proposals), ROUND), seed)
             proposals += batch
             task = task.observe(*map(Trial, batch))
         return proposals
