@@ -23,11 +23,10 @@ from autometa.policies.learned import LearnedPolicy, Parts
 from autometa.records.collection import Collection
 from autometa.records.prior_tasks import PriorTasks
 from autometa.records.reading import read_collection
-from autometa.records.regret import bootstrap_weights
 from autometa.records.replays import Replays, Settings
 from autometa.records.sources import Folds
 from benchmarks.learned import Trained
-from benchmarks.replay import folder_of
+from benchmarks.replay import folder_of, interval
 from benchmarks.report import table, write_between
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -183,8 +182,7 @@ def report() -> None:
             cells = [part, variant, f"{own.mean():.4f}", ""]
             if variant != first:
                 apart = own - by_task[part, first]
-                means = bootstrap_weights(groups[apart.index].to_numpy(), seed=0) @ apart.to_numpy()
-                low, high = np.quantile(means, [0.025, 0.975])
+                low, high = interval(apart, groups[apart.index])
                 cells[-1] = f"{apart.mean():+.4f} [{low:+.4f}, {high:+.4f}]"
             lines.append(cells)
         texts.append(NOTE.format(tasks=len(groups), collection=file.stem, steps=f"{rows['steps'].iloc[0]:,}"))

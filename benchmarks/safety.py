@@ -11,7 +11,6 @@ import argparse
 import sys
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +18,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from autometa.metatrain.process_training import Settings as Training
-from autometa.policies.greedy_portfolio import GreedyPortfolioPolicy, ThenPolicy
 from autometa.policies.learned import LearnedPolicy
 from autometa.policies.optuna_samplers import TPEPolicy
-from autometa.policies.source_mixture import SourceMixturePolicy
 from autometa.records.prior_tasks import PriorTasks
 from autometa.records.reading import read_collection
 from autometa.records.replay import Target, replay
 from autometa.records.replays import Replays, Settings
 from autometa.records.sources import Folds
 from autometa.records.stress import STRESSES
-from autometa.search.replay_policies import PORTFOLIO_THEN_TPE
+from autometa.search.replay_policies import POLICIES, SEEDLESS
 from autometa.task import Policy
 from benchmarks.learned import Trained
 from benchmarks.replay import folder_of
@@ -53,18 +50,7 @@ NOTE = (
 )
 
 
-def learned(trained: Trained) -> Callable[[PriorTasks, PriorTasks], Policy]:
-    """Of the misleading tasks of a fold and of the same on a target's pool."""
-    return lambda fold, here: LearnedPolicy(here, process=trained.process(fold))
-
-
-POLICIES: dict[str, Callable[[PriorTasks, PriorTasks], Policy]] = {
-    "source_mixture": lambda _, here: SourceMixturePolicy(here),
-    "portfolio": lambda _, here: GreedyPortfolioPolicy(here),
-    "portfolio_tpe": lambda _, here: ThenPolicy(
-        GreedyPortfolioPolicy(here), TPEPolicy(startup=0), k=PORTFOLIO_THEN_TPE
-    ),
-}
+RIVALS = ("source_mixture", "portfolio", "portfolio_tpe")
 
 
 def misled(prior: PriorTasks, kind: str, target: NDArray[np.float64], seed: int) -> PriorTasks:
@@ -79,8 +65,7 @@ def regrets(policy: Policy, target: Target, trials: int, seeds: int) -> NDArray[
     runs = []
     for seed in range(seeds):
         own = int(np.random.SeedSequence([seed, zlib.crc32(target.name.encode())]).generate_state(1)[0])
-        best = np.minimum.accumulate(target.regrets[replay(policy, target, trials=trials, seed=own).places])
-        runs.append(best[np.minimum(np.arange(trials), len(best) - 1)])
+        runs.append(target.best_so_far(replay(policy, target, trials=trials, seed=own).places, trials))
     return np.asarray(np.mean(runs, axis=0))
 
 
@@ -89,7 +74,6 @@ def run(name: str, trained: Trained, say: Callable[[str], None]) -> None:
     collection = read_collection(folder_of(name))
     folds = Folds.deal(collection, 10)
     replays = Replays(folds, {}, Settings(sample=TASKS))
-    policies = {"learned": learned(trained), **POLICIES}
     goal, trials = RESULTS / f"{collection.card.name}.csv", round(LONGER * TRIALS)
     goal.parent.mkdir(parents=True, exist_ok=True)
     rows = pd.read_csv(goal, dtype={"task": str}) if goal.exists() else pd.DataFrame()
@@ -102,10 +86,9 @@ def run(name: str, trained: Trained, say: Callable[[str], None]) -> None:
             # What the process learns from is the same for all tasks of a fold; a near copy is one of another task.
             fold = misled(prior, kind, prior.losses[-1], int(folds.fold[number]))
             here = misled(prior.on(target.pool), kind, target.losses, number)
-            new = {
-                n: regrets(make(fold, here), target, trials, 1) for n, make in policies.items() if n != "portfolio_tpe"
-            }
-            new["portfolio_tpe"] = regrets(policies["portfolio_tpe"](fold, here), target, trials, SEEDS)
+            policies: dict[str, Policy] = {"learned": LearnedPolicy(here, process=trained.process(fold))}
+            policies |= {rival: POLICIES[rival](here) for rival in RIVALS}
+            new = {n: regrets(p, target, trials, 1 if n in SEEDLESS else SEEDS) for n, p in policies.items()}
             if kind == CLEAN:
                 new[COLD] = regrets(TPEPolicy(), target, trials, SEEDS)
             about = {"sources": kind, "task": target.name, "steps": trained.training.steps}
@@ -159,6 +142,6 @@ if __name__ == "__main__":
     if given.what == "report":
         report()
     else:
+        one = Trained(Training(steps=given.steps, validate_every=given.steps), given.keep)
         for each in given.collections:
-            one = Trained(replace(Training(), steps=given.steps, validate_every=given.steps), given.keep)
             run(each, one, lambda line: print(line, file=sys.stderr, flush=True))

@@ -10,7 +10,6 @@ docs/benchmarks.md.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,14 +28,12 @@ from autometa.policies.optuna_samplers import TPEPolicy
 from autometa.policies.random import RandomPolicy
 from autometa.records.groups import groups
 from autometa.records.reading import read_collection
-from autometa.records.regret import bootstrap_weights
 from autometa.records.replay import Target, replay, target_of
 from autometa.task import Policy
-from benchmarks.replay import folder_of
+from benchmarks.replay import folder_of, interval
 from benchmarks.report import table, write_between
 
 ROOT = Path(__file__).resolve().parent.parent
-DATA = Path(os.environ.get("AUTOMETA_DATA", ROOT.parent / "shared" / "data"))
 RESULTS = ROOT / "benchmarks" / "results" / "unseen.csv"
 DOCS = ROOT / "docs" / "benchmarks.md"
 UNSEEN = ("yahpo_lcbench", "salinas_deepar", "salinas_xgboost", "fcnet_hpolib", "hpobench_mlp")
@@ -88,7 +85,7 @@ def names_of(collections: tuple[str, ...]) -> list[str]:
 def train(keep: Path, steps: int) -> None:
     """Meta-train the process."""
     recipe = Recipe(
-        data=[ROOT / "meta_datasets" / "tabular", *[DATA / "hpo_tables" / name for name in SEEN]],
+        data=[ROOT / "meta_datasets" / "tabular", *map(folder_of, SEEN)],
         out=keep,
         exclude=names_of(UNSEEN),
         settings=Training(steps=steps, validate_every=max(1, steps // 20)),
@@ -132,8 +129,7 @@ def run(keep: Path) -> None:
             curves = []
             for seed in range(SEEDS):
                 places = replay(policy, one.target, trials=TRIALS, seed=seed).places
-                best = np.minimum.accumulate(one.target.regrets[places])
-                curves.append(best[np.minimum(np.arange(TRIALS), len(best) - 1)])
+                curves.append(one.target.best_so_far(places, TRIALS))
             mean = np.mean(curves, axis=0)
             new.append(
                 {
@@ -153,12 +149,9 @@ def run(keep: Path) -> None:
 def difference(part: pd.DataFrame, column: str) -> tuple[float, float, float]:
     """Learned less TPE, with a 95 % interval over groups."""
     wide = part.pivot_table(index=["collection", "group", "task"], columns="policy", values=column)
-    apart = (wide["learned"] - wide["tpe"]).groupby(level=["collection", "group"]).agg(["mean", "size"])
-    tasks = np.repeat(np.arange(len(apart)), apart["size"])
-    values = (wide["learned"] - wide["tpe"]).sort_index().to_numpy()
-    means = bootstrap_weights(tasks, seed=0) @ values
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(values.mean()), float(low), float(high)
+    apart = wide["learned"] - wide["tpe"]
+    groups = apart.groupby(level=["collection", "group"]).ngroup()
+    return float(apart.mean()), *interval(apart, groups)
 
 
 def report() -> None:

@@ -59,8 +59,7 @@ class ReplayedRegret:
 
     def _area(self, policy: LearnedPolicy, target: Target) -> float:
         places = replay(policy, target, trials=self.trials, seed=0).places
-        best = np.minimum.accumulate(target.regrets[places])
-        return float(best[np.minimum(np.arange(self.trials), len(best) - 1)].mean())
+        return float(target.best_so_far(places, self.trials).mean())
 
 
 def recorded_targets(collections: Sequence[Collection], numbers: Sequence[NDArray[np.intp]]) -> list[Target]:

@@ -52,6 +52,16 @@ class Target:
         """Of each config: 0 for the best, 1 for the worst and for failed ones, shape (C,)."""
         return _regrets(self.losses)
 
+    def best_so_far(self, places: NDArray[np.intp], trials: int) -> NDArray[np.float64]:
+        """The least regret after each trial, shape (trials,); where a pool was used up before, it stays.
+
+        Args:
+            places: of the configs that were tried, one at least.
+            trials: how many are looked at.
+        """
+        best = np.minimum.accumulate(self.regrets[places])
+        return np.asarray(best[np.minimum(np.arange(trials), len(best) - 1)])
+
     @property
     def test_regrets(self) -> NDArray[np.float64]:
         """The same of the test losses; NaN where none are recorded."""
