@@ -3,8 +3,8 @@
 python -m benchmarks.ablations run oboe --keep FOLDER
 python -m benchmarks.ablations report
 
-The tasks of a collection are dealt by dataset: 60 % to learn from, 15 % for settings, 25 % to replay. Processes are
-trained for few steps and kept in a folder; results go to benchmarks/results/ablations and docs/benchmarks.md.
+The split is that of benchmarks.one_split. Processes are trained for few steps and kept in a folder; results go to
+benchmarks/results/ablations and docs/benchmarks.md.
 """
 
 import argparse
@@ -15,27 +15,24 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from autometa.metatrain.process_training import Settings as Training
 from autometa.policies.alone import ALONE
 from autometa.policies.learned import LearnedPolicy, Parts
-from autometa.records.collection import Collection
 from autometa.records.prior_tasks import PriorTasks
 from autometa.records.reading import read_collection
 from autometa.records.replays import Replays, Settings
-from autometa.records.sources import Folds
 from benchmarks.learned import Trained
+from benchmarks.one_split import OneSplit
 from benchmarks.replay import folder_of, interval
 from benchmarks.report import table, write_between
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "ablations"
 DOCS = ROOT / "docs" / "benchmarks.md"
-PARTS, LEARN, SETTINGS = 20, 12, 3  # twentieths: to learn from, for settings; the rest is replayed
-TASKS = 60  # that are replayed, at most
+SEEDS = 3  # of trainings
 NOTE = (
-    "Mean regret of trials 1-25 over {tasks} tasks of {collection} whose datasets nothing was learned from, three "
+    "Mean regret of trials 1-25 over {tasks} tasks of {collection} whose datasets nothing was learned from, {seeds} "
     "trainings of {steps} steps averaged where a process is trained. Difference: to the first line of its part, with "
     "a bootstrap over datasets; above zero the change is worse. `python -m benchmarks.ablations`.\n"
 )
@@ -86,25 +83,6 @@ def variants(steps: int) -> Iterator[Variant]:
             yield Variant("process", f"{algorithm}, {inner} inner steps", training, ALONE, inner)
 
 
-@dataclass(frozen=True, eq=False)
-class OneSplit:
-    """Sources of a replay: the same tasks to learn from for all."""
-
-    collection: Collection
-    group: NDArray[np.intp]
-    known: PriorTasks
-
-    def part(self, number: int) -> int:
-        """All tasks may know the same."""
-        del number
-        return 0
-
-    def prior(self, number: int) -> PriorTasks:
-        """What may be known on a task."""
-        del number
-        return self.known
-
-
 def fewer(prior: PriorTasks, number: int | None, seed: int) -> PriorTasks:
     """Some of the tasks, drawn at random."""
     if number is None:
@@ -118,7 +96,7 @@ def fewer(prior: PriorTasks, number: int | None, seed: int) -> PriorTasks:
     )
 
 
-def areas(variant: Variant, seed: int, split: OneSplit, numbers: list[int], folder: Path) -> "pd.Series[float]":
+def areas(variant: Variant, seed: int, split: OneSplit, folder: Path) -> "pd.Series[float]":
     """Mean regret of trials 1 to 25, by task."""
     known = fewer(split.known, variant.tasks, seed)
     process = Trained(replace(variant.training, seed=seed), folder).process(known) if variant.parts.process else None
@@ -129,7 +107,7 @@ def areas(variant: Variant, seed: int, split: OneSplit, numbers: list[int], fold
         {"one": lambda prior: LearnedPolicy(prior, process=process, parts=variant.parts)},
         Settings(trials=25, seeds=1),
     )
-    replays.targets = {n: t for n, t in replays.targets.items() if n in numbers}
+    replays.targets = split.targets
     replays.run(lambda _: None)
     curves = replays.curves(["one"])
     return pd.Series(curves.regret["one"].mean(axis=1), index=list(curves.tasks))
@@ -138,20 +116,17 @@ def areas(variant: Variant, seed: int, split: OneSplit, numbers: list[int], fold
 def run(name: str, folder: Path, steps: int) -> None:
     """Every variant that the result file does not have yet."""
     collection = read_collection(folder_of(name))
-    dealt = Folds.deal(collection, PARTS)
-    known = PriorTasks.of(collection, np.flatnonzero(dealt.fold < LEARN).tolist())
-    split = OneSplit(collection, dealt.group, known)
-    targets = Replays(split, {}, Settings()).targets
-    test = [n for n in targets if dealt.fold[n] >= LEARN + SETTINGS]
-    numbers = [test[i] for i in np.unique(np.linspace(0, len(test) - 1, min(TASKS, len(test))).astype(int))]
+    split = OneSplit.of(collection)
     goal = RESULTS / f"{collection.card.name}.csv"
     goal.parent.mkdir(parents=True, exist_ok=True)
     rows = pd.read_csv(goal, dtype={"task": str}) if goal.exists() else pd.DataFrame()
-    for variant in variants(steps):
-        for seed in range(3 if variant.parts.process else 1):
+    for seed in range(SEEDS):
+        for variant in variants(steps):
+            if seed and not variant.parts.process:
+                continue  # nothing in it is drawn
             if len(rows) and ((rows["variant"] == variant.name) & (rows["seed"] == seed)).any():
                 continue
-            found = areas(variant, seed, split, numbers, folder)
+            found = areas(variant, seed, split, folder)
             new = pd.DataFrame(
                 {
                     "part": variant.part,
@@ -159,7 +134,7 @@ def run(name: str, folder: Path, steps: int) -> None:
                     "steps": steps,
                     "seed": seed,
                     "task": found.index,
-                    "group": [dealt.group[collection.names.index(t)] for t in found.index],
+                    "group": [split.group[collection.names.index(t)] for t in found.index],
                     "area": found.to_numpy(),
                 }
             )
@@ -185,7 +160,8 @@ def report() -> None:
                 low, high = interval(apart, groups[apart.index])
                 cells[-1] = f"{apart.mean():+.4f} [{low:+.4f}, {high:+.4f}]"
             lines.append(cells)
-        texts.append(NOTE.format(tasks=len(groups), collection=file.stem, steps=f"{rows['steps'].iloc[0]:,}"))
+        about = {"collection": file.stem, "seeds": rows["seed"].nunique(), "steps": f"{rows['steps'].iloc[0]:,}"}
+        texts.append(NOTE.format(tasks=len(groups), **about))
         texts.append(table(["part", "change", "area 1-25", "difference [95 %]"], lines) + "\n")
     write_between(DOCS, "ablations", "\n".join(texts))
 

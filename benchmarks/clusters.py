@@ -24,7 +24,7 @@ from autometa.policies.source_mixture import SourceMixturePolicy
 from autometa.records.asynchronous import Simulated, simulate
 from autometa.records.prior_tasks import PriorTasks
 from autometa.records.reading import read_collection
-from autometa.records.replay import Target, target_of
+from autometa.records.replay import Target, evenly_taken, replayable
 from autometa.records.sources import Folds
 from autometa.space import Config
 from autometa.task import Policy, Task
@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "clusters"
 WORKERS = (1, 8, 64, 512, 1_000)
 POLICIES = ("learned", "source_mixture", "tpe", "random")
-TASKS = 6  # of a collection
+TASKS = 12  # of a collection, evenly taken by difficulty
 SEEDS = {"random": 10}  # searches on each task; the others: one
 SHORTEST, ROUNDS = 200, 1.5  # trials of a search, and per worker
 MOST_AHEAD, SHARE_AHEAD = 64, 8  # proposals asked for at once: one for so many workers
@@ -91,12 +91,6 @@ def made(name: str, prior: PriorTasks, seed: int) -> Policy:
             return RandomPolicy()
 
 
-def chosen(targets: dict[int, Target]) -> list[int]:
-    """Numbers of the tasks that are searched, evenly taken by difficulty."""
-    ordered = sorted(targets, key=lambda n: (float(np.median(targets[n].regrets)), n))
-    return [ordered[i] for i in np.linspace(0, len(ordered) - 1, TASKS).astype(int)]
-
-
 def yardsticks(target: Target) -> tuple[float, float]:
     """The regret that half of all random searches have after so many trials, and the mean seconds of a random trial."""
     rng, every = np.random.default_rng(0), np.arange(len(target.pool))
@@ -136,12 +130,12 @@ def run(collections: Sequence[str], policies: Sequence[str]) -> None:
     for name in collections:
         collection = read_collection(folder_of(name))
         folds = Folds.deal(collection, 10)
-        targets = {n: target_of(collection, n) for n in range(len(collection.names))}
+        targets = replayable(collection, range(len(collection.names)))
         path = RESULTS / f"{name}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         rows = pd.read_csv(path, dtype={"task": str}).to_dict("records") if path.exists() else []
         known = {(r["task"], r["policy"], r["workers"], r["seed"]) for r in rows}
-        for number in chosen(targets):
+        for number in evenly_taken(targets, TASKS):
             target = targets[number]
             goal, unit = yardsticks(target)
             for policy, workers, seed in searches(policies):

@@ -23,12 +23,11 @@ from autometa.policies.optuna_samplers import TPEPolicy
 from autometa.records.prior_tasks import PriorTasks
 from autometa.records.reading import read_collection
 from autometa.records.replay import Target, replay
-from autometa.records.replays import Replays, Settings
-from autometa.records.sources import Folds
 from autometa.records.stress import STRESSES
 from autometa.search.replay_policies import POLICIES, SEEDLESS
 from autometa.task import Policy
 from benchmarks.learned import Trained
+from benchmarks.one_split import OneSplit
 from benchmarks.replay import folder_of
 from benchmarks.report import table, write_between
 
@@ -38,14 +37,14 @@ DOCS = ROOT / "docs" / "benchmarks.md"
 CLEAN = "as they are"
 COLD = "tpe"
 TRIALS, LONGER = 50, 1.3  # trials by which policies are judged, and how many times as many are run
-TASKS, SEEDS = 60, 5
+SEEDS = 5  # of policies that draw, on sources as they are; on others one
 POINTS = (5, 10, 25, 50)
 WORSE = 0.01  # regret at 25 by which a task counts as harmed
 NOTE = (
-    "{tasks} tasks of {collection}, evenly taken by difficulty, ten folds by dataset; regret after k trials, of "
-    "TPE over {seeds} seeds. *Cold's 50*: trials, over TPE's, until the mean regret is TPE's after "
+    "{tasks} tasks of {collection} whose datasets nothing was learned from, evenly taken by difficulty; regret after k "
+    "trials, of TPE over {seeds} seeds. *Cold's 50*: trials, over TPE's, until the mean regret is TPE's after "
     "{trials}; more than {longer} is not seen. *Harmed*: share of the tasks that are worse than TPE by more than 0.01 "
-    "at 25. The process of the learned policy is meta-trained on the misleading tasks, {steps} steps for each fold. "
+    "at 25. The process of the learned policy is meta-trained on the misleading tasks, {steps} steps. "
     "`python -m benchmarks.safety`.\n"
 )
 
@@ -72,23 +71,22 @@ def regrets(policy: Policy, target: Target, trials: int, seeds: int) -> NDArray[
 def run(name: str, trained: Trained, say: Callable[[str], None]) -> None:
     """Every policy under every kind of sources; rows that are there are kept."""
     collection = read_collection(folder_of(name))
-    folds = Folds.deal(collection, 10)
-    replays = Replays(folds, {}, Settings(sample=TASKS))
+    split = OneSplit.of(collection)
     goal, trials = RESULTS / f"{collection.card.name}.csv", round(LONGER * TRIALS)
     goal.parent.mkdir(parents=True, exist_ok=True)
     rows = pd.read_csv(goal, dtype={"task": str}) if goal.exists() else pd.DataFrame()
     done = set() if rows.empty else set(zip(rows["sources"], rows["task"], strict=True))
     for kind in (CLEAN, *STRESSES):
-        for number in sorted(replays.sampled, key=lambda n: int(folds.fold[n])):
-            target, prior = replays.targets[number], folds.prior(number)
+        # What the process learns from is the same for all tasks; a near copy is one of another task.
+        process = trained.process(misled(split.known, kind, split.known.losses[-1], 0))
+        for number, target in split.targets.items():
             if (kind, target.name) in done:
                 continue
-            # What the process learns from is the same for all tasks of a fold; a near copy is one of another task.
-            fold = misled(prior, kind, prior.losses[-1], int(folds.fold[number]))
-            here = misled(prior.on(target.pool), kind, target.losses, number)
-            policies: dict[str, Policy] = {"learned": LearnedPolicy(here, process=trained.process(fold))}
+            here = misled(split.known.on(target.pool), kind, target.losses, number)
+            policies: dict[str, Policy] = {"learned": LearnedPolicy(here, process=process)}
             policies |= {rival: POLICIES[rival](here) for rival in RIVALS}
-            new = {n: regrets(p, target, trials, 1 if n in SEEDLESS else SEEDS) for n, p in policies.items()}
+            seeds = SEEDS if kind == CLEAN else 1
+            new = {n: regrets(p, target, trials, 1 if n in SEEDLESS else seeds) for n, p in policies.items()}
             if kind == CLEAN:
                 new[COLD] = regrets(TPEPolicy(), target, trials, SEEDS)
             about = {"sources": kind, "task": target.name, "steps": trained.training.steps}

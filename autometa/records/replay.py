@@ -12,7 +12,7 @@ import numpy as np
 from autometa.task import Task, Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -99,6 +99,21 @@ def target_of(collection: Collection, number: int) -> Target:
         collection.seconds[number, places],
         collection.features(number),
     )
+
+
+def replayable(collection: Collection, numbers: Iterable[int]) -> dict[int, Target]:
+    """The tasks of a collection, by number, on which configs differ."""
+    evaluated = (n for n in numbers if collection.evaluated[n].any())
+    targets = {n: target_of(collection, n) for n in evaluated}
+    return {n: t for n, t in targets.items() if not t.constant}
+
+
+def evenly_taken(targets: Mapping[int, Target], most: int) -> list[int]:
+    """Numbers of so many tasks at most, evenly taken by difficulty, in rising order."""
+    difficulty = {n: float(np.median(t.regrets)) for n, t in targets.items()}
+    ordered = sorted(difficulty, key=lambda n: (difficulty[n], n))
+    places = np.unique(np.linspace(0, len(ordered) - 1, min(most, len(ordered))).astype(int))
+    return sorted(ordered[i] for i in places)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from autometa.errors import InputError
 from autometa.records.prior_tasks import PriorTasks
 from autometa.records.regret import Curves
-from autometa.records.replay import Replayed, Target, replay, target_of
+from autometa.records.replay import Replayed, Target, evenly_taken, replay, replayable
 from autometa.records.stress import STRESSES
 
 if TYPE_CHECKING:
@@ -104,12 +104,7 @@ class Replays:
 
     def __post_init__(self) -> None:
         collection = self.sources.collection
-        self.targets: dict[int, Target] = {}
-        for number in range(len(collection.names)):
-            if collection.evaluated[number].any():
-                target = target_of(collection, number)
-                if not target.constant:
-                    self.targets[number] = target
+        self.targets = replayable(collection, range(len(collection.names)))
         if not self.targets:
             raise InputError(f"there is nothing to replay in {collection.card.name}: every task is empty or constant")
         if self.settings.x == "seconds" and not all(np.isfinite(t.seconds).any() for t in self.targets.values()):
@@ -118,10 +113,7 @@ class Replays:
     @property
     def sampled(self) -> list[int]:
         """Numbers of the tasks that slow policies are replayed on: evenly taken by difficulty."""
-        easy = {n: float(np.median(t.regrets)) for n, t in self.targets.items()}
-        ordered = sorted(easy, key=lambda n: (easy[n], n))
-        places = np.unique(np.linspace(0, len(ordered) - 1, min(self.settings.sample, len(ordered))).astype(int))
-        return sorted(ordered[i] for i in places)
+        return evenly_taken(self.targets, self.settings.sample)
 
     def run(self, say: Callable[[str], None]) -> None:
         """Do all replays."""
