@@ -7,7 +7,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from autometa.errors import RunError
-from autometa.search.journal import STUDY, Journal, cut_torn_tail
+from autometa.search.journal import STUDY, Journal, Place, cut_torn_tail
 from autometa.search.records import FoldScore, TrialRecord
 from autometa.space import Space
 
@@ -26,12 +26,12 @@ def finished(number, stage="complete"):
 
 
 def test_what_is_written_is_read_back(tmp_path):
-    journal = Journal(tmp_path / "journal.log", SPACE, first_folds=2)
+    journal = Journal(Place(tmp_path / "journal.log"), SPACE, first_folds=2)
     for number, stage in enumerate(("complete", "pruned", "failed")):
         journal.propose(record(number), elapsed=1.0)
         journal.finish(finished(number, stage))
     journal.propose(record(3), elapsed=9.0)
-    again, elapsed = Journal(tmp_path / "journal.log", SPACE, first_folds=2).read()
+    again, elapsed = Journal(Place(tmp_path / "journal.log"), SPACE, first_folds=2).read()
     assert elapsed == 9.0
     assert [r.stage for r in again] == ["complete", "pruned", "failed", "running"]
     assert again[0] == finished(0)
@@ -41,7 +41,7 @@ def test_what_is_written_is_read_back(tmp_path):
 
 def test_a_kill_at_any_byte_loses_no_finished_trial(tmp_path):
     path = tmp_path / "journal.log"
-    journal = Journal(path, SPACE, first_folds=2)
+    journal = Journal(Place(path), SPACE, first_folds=2)
     ends = [path.stat().st_size]
     for number in range(3):
         journal.propose(record(number), elapsed=0.0)
@@ -53,7 +53,7 @@ def test_a_kill_at_any_byte_loses_no_finished_trial(tmp_path):
         torn = tmp_path / f"torn{cut}.log"
         torn.write_bytes(whole[:cut])
         (tmp_path / f"torn{cut}.log.lock").write_text("left behind")
-        journal = Journal(torn, SPACE, first_folds=2)
+        journal = Journal(Place(torn), SPACE, first_folds=2)
         records, _ = journal.read()
         done = [r for r in records if r.stage == "complete"]
         assert len(done) >= sum(end <= cut for end in ends[1:])
@@ -63,13 +63,13 @@ def test_a_kill_at_any_byte_loses_no_finished_trial(tmp_path):
             if r.stage == "running":
                 journal.finish(finished(r.number))
         journal.propose(record(len(records)), elapsed=1.0)
-        again, _ = Journal(torn, SPACE, first_folds=2).read()
+        again, _ = Journal(Place(torn), SPACE, first_folds=2).read()
         assert len(again) == len(records) + 1
 
 
 def test_optuna_reads_the_journal(tmp_path):
     path = tmp_path / "journal.log"
-    journal = Journal(path, SPACE, first_folds=2)
+    journal = Journal(Place(path), SPACE, first_folds=2)
     journal.propose(record(0), elapsed=0.0)
     journal.finish(finished(0))
     study = optuna.load_study(study_name=STUDY, storage=JournalStorage(JournalFileBackend(str(path))))
@@ -88,7 +88,7 @@ def test_cutting_a_torn_tail(tmp_path):
 
 def test_a_damaged_journal_is_refused(tmp_path):
     path = tmp_path / "journal.log"
-    Journal(path, SPACE, first_folds=2)
+    Journal(Place(path), SPACE, first_folds=2)
     path.write_bytes(b"not json\n" + path.read_bytes())
     with pytest.raises(RunError, match="damaged"):
-        Journal(path, SPACE, first_folds=2)
+        Journal(Place(path), SPACE, first_folds=2)

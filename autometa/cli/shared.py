@@ -38,6 +38,7 @@ DEBUG_HELP = "Show the traceback of an error."
 JSON_HELP = "Print the result as JSON."
 Data = Annotated[str, typer.Argument(help="csv, csv.gz, tsv or parquet; - reads standard input.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The run folder of a search.")]
+RunPlace = Annotated[str, typer.Argument(metavar="RUN", help="The run folder of a search, or the address of a copy.")]
 Debug = Annotated[bool, typer.Option("--debug", help=DEBUG_HELP)]
 Json = Annotated[bool, typer.Option("--json", help=JSON_HELP)]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show nothing but errors and the result.")]

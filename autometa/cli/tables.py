@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from autometa.cli.shared import Data, Debug, Json, Quiet, RunPath, TaskChoice, app, errors, process_start, say
+from autometa.cli.shared import Data, Debug, Json, Quiet, RunPath, RunPlace, TaskChoice, app, errors, process_start, say
 
 
 class PolicyChoice(StrEnum):
@@ -49,7 +49,12 @@ def search(
         typer.Option(help="Number of configs to try; without --time the run is reproducible."),
     ] = None,
     space: Annotated[str, typer.Option(help="A shipped search space or a TOML file.")] = "tabular",
-    out: Annotated[Path | None, typer.Option(help="Run folder (default: runs/NAME-TIMESTAMP).")] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            help="Run folder (default: runs/NAME-TIMESTAMP), or an address for a copy of it, as s3://bucket/run."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="The one source of randomness.")] = 0,
     workers: Annotated[int | None, typer.Option(help="Fits at the same time (default: the cores granted).")] = None,
     memory: Annotated[
@@ -73,6 +78,12 @@ def search(
     cpus_per_trial: Annotated[int, typer.Option(help="CPUs of a node for each fit.")] = 1,
     max_concurrent: Annotated[
         int | None, typer.Option(help="Fits on the cluster at a time (default: what it has room for).")
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Database for the trials, as postgresql://host/name (default: the run folder)."
+        ),
     ] = None,
     no_learn: Annotated[
         bool, typer.Option("--no-learn", help="Leave nothing for later searches to learn from.")
@@ -113,6 +124,7 @@ def search(
             gpus_per_trial=gpus_per_trial,
             cpus_per_trial=cpus_per_trial,
             max_concurrent=max_concurrent,
+            storage=storage,
             watcher=make_watcher(quiet=quiet, json=json, stream=sys.stderr),
             started=process_start(),
         )
@@ -120,7 +132,7 @@ def search(
 
 
 @app.command()
-def resume(run: RunPath, *, json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
+def resume(run: RunPlace, *, json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
     """Go on with a run that was stopped or killed."""
     with errors(debug=debug):
         _load_search()
@@ -133,7 +145,7 @@ def resume(run: RunPath, *, json: Json = False, quiet: Quiet = False, debug: Deb
 
 @app.command()
 def predict(
-    run: RunPath,
+    run: RunPlace,
     data: Data,
     *,
     out: Annotated[Path | None, typer.Option(help="Where to write (default: stdout).")] = None,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+import weakref
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from autometa.errors import InputError
 from autometa.search.clock import Clock
+from autometa.search.remote_copy import fetch, is_address
 from autometa.search.resources import granted_cores, granted_memory
 from autometa.search.run_folder import RunFolder
 from autometa.search.settings import PolicyName, Settings, most_workers, parse_bytes, parse_duration
@@ -82,13 +85,22 @@ class SearchResult:
 
 
 def load(path: str | Path) -> SearchResult:
-    """The result of an earlier search, read from its run folder without unpickling anything.
+    """The result of an earlier search, read without unpickling anything.
+
+    Args:
+        path: its run folder, or the address of a copy, which is read into a temporary folder.
 
     Raises:
         RunError: it is not a run folder.
         ModelError: it holds no model yet, or a damaged one.
     """
-    return SearchResult(path)
+    if not is_address(path):
+        return SearchResult(path)
+    folder = TemporaryDirectory(prefix="autometa-copy-")
+    fetch(str(path), Path(folder.name) / "run", to_read=True)
+    result = SearchResult(Path(folder.name) / "run")
+    weakref.finalize(result.model, folder.cleanup)  # its files are read when they are needed
+    return result
 
 
 def search(
@@ -115,6 +127,7 @@ def search(
     gpus_per_trial: float = 0.0,
     cpus_per_trial: int = 1,
     max_concurrent: int | None = None,
+    storage: str | None = None,
     report: bool = True,
     executor: Executor | None = None,
     watcher: Watcher | None = None,
@@ -131,7 +144,8 @@ def search(
             without ``trials``: five minutes.
         trials: how many configs to try. Without a time limit the run is reproducible.
         space: name of a shipped search space, or a TOML file.
-        out: run folder; by default runs/NAME-TIMESTAMP.
+        out: run folder; by default runs/NAME-TIMESTAMP. An address such as s3://bucket/run gets a copy of that
+            folder while the search goes on, from which any machine can go on; see docs/clusters.md.
         seed: the one source of randomness.
         workers: fits that run at the same time; by default one per core granted.
         memory: for all processes of this machine, in bytes or as "4G"; by default most of what is free.
@@ -147,6 +161,8 @@ def search(
         gpus_per_trial: that each fit takes of its node; networks train there. Shares such as 0.25 are possible.
         cpus_per_trial: likewise; a fit uses as many threads.
         max_concurrent: fits on the cluster at a time, at most; by default as many as it has room for.
+        storage: URL of a database for the trials, such as postgresql://host/name; by default a journal in the run
+            folder.
         report: whether to write report.html.
         executor: where fits run; by default worker processes of this machine.
         watcher: is shown the search; by default nobody.
@@ -185,11 +201,13 @@ def search(
         gpus_per_trial=gpus_per_trial,
         cpus_per_trial=cpus_per_trial,
         max_concurrent=max_concurrent,
+        copy=str(out) if out is not None and is_address(out) else None,
+        storage=storage,
     )
     from autometa.search.starting import start
 
     clock = Clock(settings.time_limit, started)
-    folder = Path(out) if out is not None else _default_folder(str(named))
+    folder = Path(out) if out is not None and not is_address(out) else _default_folder(str(named))
     start(settings, data, folder, clock, executor=executor, watcher=watcher, report=report)
     return SearchResult(folder)
 
@@ -197,13 +215,23 @@ def search(
 def resume(path: str | Path, *, watcher: Watcher | None = None, started: float | None = None) -> SearchResult:
     """Go on with a run that was stopped or killed; no finished trial is lost or run again.
 
+    Args:
+        path: the run folder, or the address of a copy: it is brought to runs/NAME-TIMESTAMP of this machine first.
+        watcher: is shown the search; by default nobody.
+        started: when the time began to run again, in seconds since the epoch; by default now.
+
     Raises:
         RunError: it is not a run folder, or another process is at work in it.
     """
     from autometa.search.starting import go_on
 
-    go_on(Path(path), started=time.time() if started is None else started, watcher=watcher)
-    return SearchResult(path)
+    started = time.time() if started is None else started
+    address = str(path) if is_address(path) else None
+    folder = Path(path) if address is None else _default_folder(address.rstrip("/"))
+    if address is not None:
+        fetch(address, folder)
+    go_on(folder, started=started, watcher=watcher, copy=address)
+    return SearchResult(folder)
 
 
 def _test_file(test: str | Path) -> str:

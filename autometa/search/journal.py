@@ -1,29 +1,33 @@
-"""The trials of a run in an Optuna study on journal storage, safe against a kill at any moment.
+"""The trials of a run in an Optuna study on journal storage or in a database, safe against a kill at any moment.
 
-One process owns the journal (it holds the lock of the run folder), so Optuna's own lock, which a
-killed process leaves behind and the next one waits 30 seconds for, is not used. A kill in the middle
-of a write leaves a torn last line, which reads once and breaks the file at the next append: opening
-cuts it off. A trial is stored when it is proposed and again, in one step, when it is finished; one
-that was not finished is found RUNNING and is run again.
+One process owns the journal (it holds the lock of the run folder), so Optuna's own lock, which a killed process
+leaves behind and the next one waits 30 seconds for, is not used. A kill in the middle of a write leaves a torn last
+line, which reads once and breaks the file at the next append: opening cuts it off. A database looks after that
+itself. A trial is stored when it is proposed and again, in one step, when it is finished; one that was not finished
+is found RUNNING and is run again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.storages import JournalStorage
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import TrialState, create_trial
 
 from autometa.errors import RunError
+from autometa.search.database import open_database, telling
 from autometa.search.records import TrialRecord
 from autometa.tables.whole_files import cut_torn_tail
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from autometa.search.run_folder import RunFolder
     from autometa.space import Space
 
 STUDY = "autometa"
@@ -45,31 +49,65 @@ class _Owned(JournalFileOpenLock):
         pass
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where the trials of a run are.
+
+    Attributes:
+        storage: journal.log, or the URL of a database.
+        study: the name of the run's study there.
+    """
+
+    storage: Path | str
+    study: str = STUDY
+
+    @classmethod
+    def of(cls, folder: RunFolder, content: Mapping[str, Any]) -> Place:
+        """Of a run, by its run.json."""
+        url = content["settings"].get("storage")
+        return cls(url or folder.journal, content.get("study", STUDY))
+
+    def opened(self, *, new_tables: bool = False) -> BaseStorage:
+        """The storage itself.
+
+        Args:
+            new_tables: whether a database that has none gets Optuna's tables.
+
+        Raises:
+            RunError: it cannot be read.
+        """
+        if isinstance(self.storage, str):
+            return open_database(self.storage, new_tables=new_tables)
+        return JournalStorage(JournalFileBackend(str(self.storage), lock_obj=_Owned(str(self.storage))))
+
+
 class Journal:
     """The study of a run.
 
     Args:
-        path: journal.log; made if it is not there.
+        place: where it is; made if it is not there.
         space: gives each trial its Optuna distributions.
         first_folds: folds of the first repeat, for the records read back.
 
     Raises:
-        RunError: the file is damaged before its last line.
+        RunError: the file is damaged before its last line, or the database cannot be used.
     """
 
-    def __init__(self, path: Path, space: Space, *, first_folds: int) -> None:
+    def __init__(self, place: Place, space: Space, *, first_folds: int) -> None:
         optuna.logging.set_verbosity(logging.WARNING)
         self._space = space
         self._first_folds = first_folds
-        path.with_name(path.name + ".lock").unlink(missing_ok=True)
-        cut_torn_tail(path)
+        self._telling = telling if isinstance(place.storage, str) else contextlib.nullcontext
+        if isinstance(place.storage, Path):
+            place.storage.with_name(place.storage.name + ".lock").unlink(missing_ok=True)
+            cut_torn_tail(place.storage)
         try:
-            self._storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_Owned(str(path))))
+            self._storage = place.opened(new_tables=True)
             self._study = optuna.create_study(
-                storage=self._storage, study_name=STUDY, direction="minimize", load_if_exists=True
+                storage=self._storage, study_name=place.study, direction="minimize", load_if_exists=True
             )
         except (ValueError, KeyError, AssertionError) as error:
-            raise RunError(f"{path} is damaged ({error}); start a new search") from error
+            raise RunError(f"{place.storage} is damaged ({error}); start a new search") from error
 
     def propose(self, record: TrialRecord, *, elapsed: float) -> None:
         """Store a trial as running. Its number must be the next one."""
@@ -79,36 +117,39 @@ class Journal:
             distributions=self._space.distributions(record.config),
             user_attrs={"source": record.source, "elapsed": elapsed},
         )
-        self._study.add_trial(trial)
+        with self._telling():
+            self._study.add_trial(trial)
 
     def finish(self, record: TrialRecord) -> None:
         """Store the outcome of a running trial."""
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(
-            self._study._study_id,  # noqa: SLF001 (the storage speaks in ids)
-            record.number,
-        )
-        self._storage.set_trial_user_attr(trial_id, "result", record.to_json())
         state = _STATES[record.stage]
         values = [record.loss] if state == TrialState.COMPLETE else None
-        self._storage.set_trial_state_values(trial_id, state, values)
+        with self._telling():
+            trial_id = self._storage.get_trial_id_from_study_id_trial_number(
+                self._study._study_id,  # noqa: SLF001 (the storage speaks in ids)
+                record.number,
+            )
+            self._storage.set_trial_user_attr(trial_id, "result", record.to_json())
+            self._storage.set_trial_state_values(trial_id, state, values)
 
     def read(self) -> tuple[list[TrialRecord], float]:
         """All records in order of proposal, and the seconds that had passed at the last entry."""
-        return _records(self._study, self._first_folds)
+        with self._telling():
+            return _records(self._study, self._first_folds)
 
 
-def read_records(path: Path, *, first_folds: int) -> list[TrialRecord]:
+def read_records(place: Place, *, first_folds: int) -> list[TrialRecord]:
     """The records of a run that is over, in order of proposal; nothing is written.
 
     Raises:
-        RunError: the file is missing or damaged.
+        RunError: the file or database is missing or damaged.
     """
     optuna.logging.set_verbosity(logging.WARNING)
-    if not path.is_file():
+    path = place.storage
+    if isinstance(path, Path) and not path.is_file():
         raise RunError(f"the trials of a run are in its {path.name}; there is no {path}")
     try:
-        storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_Owned(str(path))))
-        return _records(optuna.load_study(storage=storage, study_name=STUDY), first_folds)[0]
+        return _records(optuna.load_study(storage=place.opened(), study_name=place.study), first_folds)[0]
     except (OSError, ValueError, KeyError, AssertionError) as error:
         raise RunError(f"{path} is damaged ({error}); its trials cannot be read") from error
 

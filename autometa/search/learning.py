@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from autometa.errors import InputError, RunError
 from autometa.records.lessons import Lesson, digest, learn_into
 from autometa.records.personal import keep, learning
-from autometa.search.journal import read_records
+from autometa.search.journal import Place, read_records
 from autometa.search.records import LAST_RESORT, TrialRecord
 from autometa.search.run_folder import RunFolder
 from autometa.search.studies import lessons_of_studies
@@ -60,7 +60,7 @@ def lesson_of_run(path: Path) -> Lesson:
         raise RunError(f"a run teaches when it is finished; {path} is not: autometa resume {path}")
     content = folder.read_run()
     try:
-        lesson = _lesson(content, read_records(folder.journal, first_folds=content["plan"]["folds"]))
+        lesson = _lesson(content, read_records(Place.of(folder, content), first_folds=content["plan"]["folds"]))
     except (KeyError, TypeError) as error:
         raise RunError(f"{folder.run} lacks what a run must say of itself: {error}") from error
     if lesson.task.best is None:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from autometa.errors import InputError
-from autometa.search.run_folder import RunFolder
-from autometa.tables.model import Model
+from autometa.search.api import load
 from autometa.tables.reading import read_table
 
 if TYPE_CHECKING:
@@ -19,11 +18,11 @@ if TYPE_CHECKING:
     from autometa.tables.findings import Finding
 
 
-def predict_file(run: Path, data: str, *, out: Path | None, proba: bool, warn: Callable[[Finding], None]) -> None:
+def predict_file(run: str, data: str, *, out: Path | None, proba: bool, warn: Callable[[Finding], None]) -> None:
     """Write one line per row, in order: ``prediction``, and ``proba_CLASS`` per class if asked for.
 
     Args:
-        run: the run folder.
+        run: the run folder, or the address of a copy of it.
         data: csv, csv.gz, tsv or parquet, or "-".
         out: where to write; None for standard output.
         proba: whether to add the probabilities.
@@ -33,7 +32,7 @@ def predict_file(run: Path, data: str, *, out: Path | None, proba: bool, warn: C
         SchemaError: a column that the model needs is missing.
         InputError: the table cannot be read, or probabilities of a number are asked for.
     """
-    model = Model.load(RunFolder.open(run).model)
+    model = load(run).model
     if proba and not model.codec.classes:
         raise InputError("--proba is for classes; this model predicts a number. Leave it out")
     raw = read_table(data)

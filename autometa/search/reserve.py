@@ -35,7 +35,8 @@ class Reserve:
     @property
     def finishing(self) -> float:
         """Seconds for all that comes after the refits."""
-        return FINISHING + self._run.executor.parting + 1.5 * self._run.best.seconds + self._testing
+        leaving = self._run.executor.parting + 1.5 * self._run.copy.seconds
+        return FINISHING + leaving + 1.5 * self._run.best.seconds + self._testing
 
     @property
     def _testing(self) -> float:

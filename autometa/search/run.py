@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+import socket
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from autometa import __version__
 from autometa.errors import RunError
+from autometa.records.lessons import digest
 from autometa.records.prepared import CONSTANT_LOSS
 from autometa.records.time_model import Shape, TimeModel
 from autometa.search.best import BestSoFar
 from autometa.search.constant import constant_losses
 from autometa.search.forecast import Forecast
-from autometa.search.journal import Journal
+from autometa.search.journal import STUDY, Journal, Place
 from autometa.search.last_resort import last_resort
 from autometa.search.loop import Executor, Search
 from autometa.search.outcome import leaderboard_csv, metrics_json
@@ -22,6 +24,7 @@ from autometa.search.plan import Plan
 from autometa.search.prepare import Prepared
 from autometa.search.proposals import Proposer, make_policy, usable_space
 from autometa.search.refit import refit
+from autometa.search.remote_copy import RemoteCopy
 from autometa.search.reserve import Reserve
 from autometa.search.run_folder import RunFolder
 from autometa.search.schedule import HANG, Board, ByClock, ByCount, Schedule, Step
@@ -66,12 +69,13 @@ class Run:
         self.codec = TargetCodec.from_json(content["target"])
         self.metric: Metric = resolve_metric(content["metric"], table.kind)
         self.plan = Plan(**content["plan"])
-        self.journal = Journal(folder.journal, self.space, first_folds=self.plan.folds)
+        self.journal = Journal(Place.of(folder, content), self.space, first_folds=self.plan.folds)
         records, before = self.journal.read()
         clock.before = before
         self.board = Board(records, self.plan.folds, self.plan.repeats, set(), [])
         self.best = BestSoFar(table, folds, self.metric, seed=settings.seed)
         self.history: list[tuple[float, float]] = []
+        self.copy = RemoteCopy(settings.copy, folder.path, watcher)
         self.reserve = Reserve(self)
 
     @classmethod
@@ -93,6 +97,7 @@ class Run:
             "objective_version": OBJECTIVE_VERSION,
             "started": clock.started,
             "settings": settings.to_json(),
+            "study": _study(folder, clock) if settings.storage else STUDY,
             "executor": executor.name,
             "nodes": [],
             "kind": data.table.kind,
@@ -146,6 +151,10 @@ class Run:
 
     def complete(self, *, report: bool) -> None:
         """Search, then finish; what exists is kept when the user interrupts."""
+        with self.copy:
+            self._complete(report=report)
+
+    def _complete(self, *, report: bool) -> None:
         from autometa.search.finish import finish, load_libraries
 
         search = self._search()
@@ -279,6 +288,11 @@ def _meta_features(data: Prepared) -> dict[str, float]:
     constant = constant_losses(data.table, data.folds, data.metric, data.plan.folds)
     told = {CONSTANT_LOSS: sum(constant) / len(constant)} if constant else {}
     return meta_features(data.table) | told
+
+
+def _study(folder: RunFolder, clock: Clock) -> str:
+    """A name in a database that no other run has."""
+    return f"autometa-{folder.path.name}-{digest(repr((socket.gethostname(), folder.path.absolute(), clock.started)))}"
 
 
 def _own_memory() -> int:

@@ -41,6 +41,8 @@ class Settings:
             started here; None for worker processes of this machine.
         gpus_per_trial, cpus_per_trial: what a fit takes of a node.
         max_concurrent: fits on the cluster at a time, at most; None for as many as there is room for.
+        copy: address at which a copy of the run folder is kept, such as s3://bucket/run, or None.
+        storage: URL of a database for the trials; None for the journal in the run folder.
     """
 
     data: str
@@ -64,6 +66,8 @@ class Settings:
     gpus_per_trial: float = 0.0
     cpus_per_trial: int = 1
     max_concurrent: int | None = None
+    copy: str | None = None
+    storage: str | None = None
 
     def __post_init__(self) -> None:
         if self.trials is not None and self.trials < 1:

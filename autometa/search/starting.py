@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from autometa.errors import RunError
 from autometa.search.clock import Clock
+from autometa.search.database import check_database
 from autometa.search.display import QuietDisplay
 from autometa.search.prepare import prepare
 from autometa.search.proposals import check_policy
+from autometa.search.remote_copy import claim
 from autometa.search.run import Run
 from autometa.search.run_folder import RunFolder
 from autometa.search.settings import Settings
@@ -39,9 +41,13 @@ def start(
 
     Raises:
         InputError: the table or an option cannot be used; no folder is left behind then.
-        RunError: the folder cannot be used.
+        RunError: the folder, or the address of its copy, cannot be used.
     """
     check_policy(settings.policy)
+    if settings.storage is not None:
+        check_database(settings.storage)
+    if settings.copy is not None:
+        claim(settings.copy)
     folder = RunFolder.create(path)
     watcher = watcher or QuietDisplay()
     try:
@@ -64,8 +70,14 @@ def start(
         folder.unlock()
 
 
-def go_on(path: Path, *, started: float, watcher: Watcher | None) -> None:
+def go_on(path: Path, *, started: float, watcher: Watcher | None, copy: str | None = None) -> None:
     """Go on with a run that was stopped or killed. A run that was completed stays as it is.
+
+    Args:
+        path: the run folder.
+        started: when the time began to run, in seconds since the epoch.
+        watcher: is shown the search; None for nobody.
+        copy: the address that the folder was fetched from, where its copy is kept from now on.
 
     Raises:
         RunError: it is not a run folder, or another process is at work in it.
@@ -80,6 +92,9 @@ def go_on(path: Path, *, started: float, watcher: Watcher | None) -> None:
             watcher.say(f"{path} is complete; nothing is left to do")
             return
         content = folder.read_run()
+        if copy is not None:
+            content["settings"]["copy"] = copy
+            folder.write_run(content)
         settings = Settings(**content["settings"])
         clock = Clock(settings.time_limit, started)
         with _running(None, settings, clock, watcher) as runner, _told_how_to_go_on(path):
