@@ -18,7 +18,8 @@ import pandas as pd
 
 from autometa.metatrain.process_training import Settings as Training
 from autometa.policies.alone import ALONE
-from autometa.policies.learned import LearnedPolicy, Parts
+from autometa.policies.experts import Parts
+from autometa.policies.learned import LearnedPolicy
 from autometa.records.prior_tasks import PriorTasks
 from autometa.records.reading import read_collection
 from autometa.records.replays import Replays, Settings

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from autometa.policies.candidates import Observed
+from autometa.policies.experts import CROWD, Parts
 from autometa.policies.gaussian import Belief, LossScale, LowRank, Sum
 from autometa.policies.growing import GrowingFit
 from autometa.policies.kernel import Matern
-from autometa.policies.learned import CROWD, LearnedPolicy, Parts
+from autometa.policies.learned import LearnedPolicy
 from autometa.policies.source_copies import GrowingCopies, improvement_on_copies
 from autometa.pool import Pool, key
 from autometa.records.prior_tasks import PriorTasks

@@ -14,7 +14,8 @@ import pytest
 from autometa.adaptation import InnerLoop
 from autometa.metatrain.synthetic_spaces import synthetic_space
 from autometa.metatrain.synthetic_tasks import SyntheticFamily, prior_tasks
-from autometa.policies.learned import LearnedPolicy, Parts
+from autometa.policies.experts import Parts
+from autometa.policies.learned import LearnedPolicy
 from autometa.policies.process_network import HEAD
 from autometa.pool import Pool, key
 from autometa.space import Space

@@ -88,6 +88,6 @@ def test_trials_that_are_pending_or_failed_alone_change_no_trust():
 def test_recorded_tasks_and_others_are_both_named():
     past = PastTasks(PRIOR, (PastTask.of(searched(CONDITIONAL, FAMILY.task(60), 20, name="own")),))
     policy = LearnedPolicy()
-    policy._past = past
+    policy._experts.past = past
     for count in (0, 6):
         assert set(policy.trust(told(count))) == {*PRIOR.names, "own"}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from autometa.errors import InputError
-from autometa.policies.learned import LearnedPolicy, Parts
+from autometa.policies.experts import Parts
+from autometa.policies.learned import LearnedPolicy
 
 if TYPE_CHECKING:
     from autometa.policies.learned_process import LearnedProcess

@@ -1,69 +1,36 @@
-"""The learned policy: what prior tasks teach, in several forms, and what the trials say by themselves."""
+"""The learned policy: a mixture of experts looks through candidates, drawn where none are given, and fills batches."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import expit
 
 from autometa.policies.candidates import Observed, representative
 from autometa.policies.drawn_pool import draw_base, draw_pool
-from autometa.policies.gaussian import LossScale
+from autometa.policies.experts import CROWD, Experts, Parts
 from autometa.policies.mixture import Mixture
-from autometa.policies.own_process import FEWEST, own_belief, tamed
 from autometa.policies.past_tasks import PastTasks
 from autometa.policies.portfolio import SHARE
-from autometa.policies.shared_belief import shared_beliefs
-from autometa.policies.source_copies import agreement
 from autometa.pool import Pool, key
 from autometa.records.prior_tasks import PriorTasks
 from autometa.task import Task, Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from autometa.policies.gaussian import Fit
     from autometa.policies.learned_process import LearnedProcess
     from autometa.space import Config, Space
 
 BASE, NEIGHBOURS = 768, 256  # candidates where none are given: known and random ones, and those near the best
-TOLD = 3  # prior tasks from which on they tell the scale of raw losses
 DEARER = 32  # configs that are looked through for one that is not too dear
-DOUBTS = (1.0, 4.0, 16.0)  # factors on what prior tasks have not shown; the trials choose one
-FINEST = 0.01  # noise of the cold expert relative to its signal, where it is held against the past
-MOST_TOLD = 2.0  # by one trial for or against the past, in log density: no single surprise decides
-START = 5  # trials at random where nothing is known
 MOST = 300  # trials that are reckoned with
 ROUND = 128  # proposals at most that are chosen from one pool
-CROWD = 64  # trials under way from which on the base of a pool is soon used up
-WAITING = 128  # trials under way that are reckoned with
 KEPT, KEPT_EACH = 256, 8  # candidates that a batch is chosen from: so many, and so many for each of its configs
 ALIKE = 1e-3  # gain over prior tasks, as a share of a lower mean loss, from which on it decides
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What the policy is made of; each part can be left out.
-
-    Attributes:
-        process: the meta-trained process.
-        copies: expected improvement under the prior tasks themselves.
-        shared: the prior tasks' mean and covariance.
-        cold: the process of the task's own trials.
-        least_cold: its share where the prior tasks foretell well.
-        doubt: log odds that the cold expert is right, before any trial.
-    """
-
-    process: bool = True
-    copies: bool = True
-    shared: bool = True
-    cold: bool = True
-    least_cold: float = 0.02
-    doubt: float = -10.0
 
 
 class LearnedPolicy:
@@ -89,14 +56,12 @@ class LearnedPolicy:
     ) -> None:
         match past:
             case PastTasks():
-                self._past = past
+                known = past
             case PriorTasks():
-                self._past = PastTasks(past)
+                known = PastTasks(past)
             case _:
-                self._past = PastTasks.of(past)
-        self._parts = parts or Parts()
-        self._process = process if self._parts.process else None
-        self._known: tuple[Pool, PriorTasks, LossScale | None] | None = None
+                known = PastTasks.of(past)
+        self._experts = Experts(known, process, parts or Parts())
         self._base: tuple[Space, list[int], Pool] | None = None
 
     def propose(self, task: Task, *, n: int, seed: int, candidates: Sequence[Config] | None = None) -> list[Config]:
@@ -112,16 +77,7 @@ class LearnedPolicy:
 
     def trust(self, task: Task) -> dict[str, float]:
         """What each past task counts for, given the trials, by name; together the share that the past has."""
-        pool = Pool(task.space, list({id(t): t.config for t in task.history}.values()))
-        observed = Observed.of(task, pool)
-        if not len(observed.places):
-            return _by_name(self._past.names, np.full(len(self._past), 1.0 / max(len(self._past), 1)))
-        prior, scale = self._prior(pool)
-        if not len(prior):
-            return {}
-        told = self._told(pool, prior, scale, observed, task.features)
-        share = 1.0 - self._cold_share(told, self._cold(pool, observed))
-        return _by_name(prior.names, share * agreement(prior, observed, scale or LossScale.vague(observed.losses)))
+        return self._experts.trust(task)
 
     def _drawn(self, task: Task, seed: int) -> Pool:
         """Candidates for a space that has no pool of its own.
@@ -133,7 +89,7 @@ class LearnedPolicy:
         crowded = len(task.pending) >= CROWD
         drawn = [seed, count.bit_length(), *([count // CROWD] if crowded else [])]
         if self._base is None or self._base[:2] != (task.space, drawn):
-            known = self._past.configs(task.space)
+            known = self._experts.past.configs(task.space)
             if crowded:
                 tried = {key(t.config) for t in task.history}
                 known = [c for c in known if key(c) not in tried]
@@ -143,7 +99,7 @@ class LearnedPolicy:
     def _batch(self, pool: Pool, task: Task, n: int, seed: int) -> list[Config]:
         """The next n configs of a pool, each reckoning with those before it."""
         observed = Observed.of(task, pool)
-        mixture = self._mixture(pool, task, _fewer(observed))
+        mixture = self._experts.mixture(pool, task, _fewer(observed))
         if mixture is None:
             places = self._first(pool, task, observed, n, seed)
         else:
@@ -154,83 +110,17 @@ class LearnedPolicy:
             places.append(int(rng.integers(len(pool))))
         return [pool[place] for place in places]
 
-    def _mixture(self, pool: Pool, task: Task, observed: Observed) -> Mixture | None:
-        """What decides; None before any loss, or where nothing is known and the trials are too few."""
-        prior, scale = self._prior(pool)
-        knows = len(prior) > 0 or self._process is not None
-        if len(observed.places) < (1 if knows else START):
-            return None
-        told = self._told(pool, prior, scale, observed, task.features)
-        cold = self._cold(pool, observed)
-        share = self._cold_share(told, cold)
-        foretold = _best(told).posterior
-        expected = foretold.shift + foretold.scale * foretold.mean
-        observed = _with_pending(expected, pool, task, observed)
-        copies = (prior, scale or LossScale.vague(observed.losses)) if self._parts.copies and len(prior) else None
-        told = [_again(fit, observed.places, observed.losses) for fit in told]
-        if cold is not None:
-            losses = tamed(observed.losses)
-            if len(observed.places) - len(cold.places) >= CROWD:  # of so many guesses no lengths are to be learned
-                cold = cold.belief.fit(observed.places, losses)
-            elif not np.array_equal(losses, cold.losses):
-                cold = own_belief(pool, observed.places, losses).fit(observed.places, losses)
-        return Mixture(observed, expected, told, copies, cold, share)
-
-    def _prior(self, pool: Pool) -> tuple[PriorTasks, LossScale | None]:
-        """The past on a pool, and the scale of its losses where it tells."""
-        if self._known is None or self._known[0] is not pool:
-            prior = self._past.on(pool)
-            scale = LossScale.fit(prior.scaled("min_max"), prior.losses) if len(prior) >= TOLD else None
-            self._known = (pool, prior, scale)
-        return self._known[1:]
-
-    def _told(
-        self,
-        pool: Pool,
-        prior: PriorTasks,
-        scale: LossScale | None,
-        observed: Observed,
-        features: Mapping[str, float | str],
-    ) -> list[Fit]:
-        """What the past says of the trials, in each form that it has; the trials themselves where it has none."""
-        places, losses = observed.places, observed.losses
-        told: list[Fit] = []
-        if self._process is not None:
-            told.append(self._process.belief(pool, places, losses, features, scale).fit(places, losses))
-        if len(prior) and (self._parts.shared or not told):
-            known = scale or LossScale.vague(losses)
-            tried = DOUBTS if len(places) >= FEWEST else DOUBTS[:1]
-            told.append(_best([belief.fit(places, losses) for belief in shared_beliefs(prior, known, tried)]))
-        return told or [own_belief(pool, places, tamed(losses)).fit(places, losses)]
-
-    def _cold(self, pool: Pool, observed: Observed) -> Fit | None:
-        """What the trials say by themselves; None where they are too few."""
-        if not self._parts.cold or len(observed.places) < FEWEST:
-            return None
-        return own_belief(pool, observed.places, observed.losses).fit(observed.places, observed.losses)
-
-    def _cold_share(self, told: Sequence[Fit], cold: Fit | None) -> float:
-        """In [0, 1]: how far to trust the trials alone."""
-        if cold is None:
-            return 0.0
-        # What is told apart more finely than the past can be is no evidence against it.
-        if cold.belief.noise < FINEST:
-            cold = replace(cold.belief, noise=FINEST).fit(cold.places, cold.losses)
-        apart = float(np.clip(cold.left_out - _best(told).left_out, -MOST_TOLD, MOST_TOLD).sum())
-        least = self._parts.least_cold
-        return least + (1.0 - least) * float(expit(self._parts.doubt + apart))
-
     def _first(self, pool: Pool, task: Task, observed: Observed, n: int, seed: int) -> list[int]:
         """Before any loss: what prior tasks, or else the process, say is best beside what is under way."""
-        prior, _ = self._prior(pool)
+        prior, _ = self._experts.prior(pool)
         taken, places = set(observed.taken), list[int]()
         for i in range(min(n, len(pool) - len(taken))):
             if len(prior):
                 scaled = prior.scaled("min_max")
                 best = scaled[:, list(taken)].min(axis=1, initial=np.inf)
                 score = -np.minimum(scaled, best[:, None]).mean(axis=0) - ALIKE * scaled.mean(axis=0)
-            elif self._process is not None and not taken:
-                score = -self._process.belief(pool, observed.places, observed.losses, task.features, None).mean
+            elif self._experts.process is not None and not taken:
+                score = -self._experts.process.belief(pool, observed.places, observed.losses, task.features, None).mean
             else:
                 score = np.random.default_rng([seed, len(task.history) + i]).random(len(pool))
             left = [place for place in range(len(pool)) if place not in taken]
@@ -269,42 +159,6 @@ def _affordable(pool: Pool, ordered: Sequence[int] | NDArray[np.intp], task: Tas
     seconds = [task.costs.seconds(pool[int(place)]) for place in ordered[:DEARER]]
     allowed = SHARE * (task.costs.limit - sum(spent))
     return int(ordered[next((i for i, took in enumerate(seconds) if took <= allowed), int(np.argmin(seconds)))])
-
-
-def _by_name(names: Sequence[str], shares: NDArray[np.float64]) -> dict[str, float]:
-    """Tasks of one name count together."""
-    found = dict.fromkeys(names, 0.0)
-    for name, share in zip(names, shares.tolist(), strict=True):
-        found[name] += share
-    return found
-
-
-def _best(told: Sequence[Fit]) -> Fit:
-    """The one that foretells each trial best from the others."""
-    return max(told, key=lambda fit: float(fit.left_out.sum()) if len(fit.places) > 1 else 0.0)
-
-
-def _again(fit: Fit, places: NDArray[np.intp], losses: NDArray[np.float64]) -> Fit:
-    """The belief fitted to these trials, which may be the ones it is fitted to."""
-    return fit if len(places) == len(fit.places) else fit.belief.fit(places, losses)
-
-
-def _with_pending(expected: NDArray[np.float64], pool: Pool, task: Task, observed: Observed) -> Observed:
-    """The trials with those under way, whose losses are taken to be what is expected of them (a kriging believer).
-
-    Of very many the most promising count: about the others nothing is looked for anyway.
-    """
-    places = {place for t in task.pending if (place := pool.place(t.config)) is not None}
-    waiting = np.array(sorted(places - set(observed.places.tolist())), np.intp)
-    if not len(waiting):
-        return observed
-    if len(waiting) > WAITING:
-        waiting = np.sort(waiting[np.argsort(expected[waiting], kind="stable")[:WAITING]])
-    return replace(
-        observed,
-        places=np.concatenate([observed.places, waiting]),
-        losses=np.concatenate([observed.losses, expected[waiting]]),
-    )
 
 
 def _fewer(observed: Observed) -> Observed:
