@@ -90,8 +90,11 @@ def _serve() -> None:
         answer = ""
         if verb == "add":
             name, resources = arguments
-            head = {} if nodes else {"include_dashboard": False}
-            nodes[name] = cluster.add_node(object_store_memory=STORE, node_name=name, **head, **resources)
+            place = {"node_ip_address": f"127.0.0.{len(nodes) + 1}"} if nodes else {"include_dashboard": False}
+            nodes[name] = cluster.add_node(object_store_memory=STORE, node_name=name, **place, **resources)
+            # Where nodes share a machine, older versions of Ray have drivers join the last one: the head it shall be.
+            told = Path(cluster.head_node.get_session_dir_path(), "node_ip_address.json")
+            told.write_text(json.dumps({"node_ip_address": cluster.head_node.node_ip_address}))
         elif verb == "kill":
             cluster.remove_node(nodes.pop(*arguments), allow_graceful=False)
         else:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import time
+import warnings
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -192,4 +193,6 @@ def _connect(ray: ModuleType, address: str) -> None:
 
 def _init(ray: ModuleType, **options: Any) -> None:
     """Without Ray's own messages, which would run through the display."""
-    ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # older ones tell what newer ones will do
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
