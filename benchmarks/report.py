@@ -56,7 +56,7 @@ def overview(rows: pd.DataFrame, *, ours: str) -> str:
         versus = contrast(rows, ours=ours, peer=name)
         compared = name != ours and versus.tables
         lines.append([
-            f"{name} {own['version'].iloc[-1]}",
+            f"{name} {', '.join(own['version'].unique())}",
             str(own["table"].nunique()),
             f"{few[name]:.2f}" if few_tables else "-",
             f"{many[name]:.2f}" if name in everywhere else "-",
@@ -90,9 +90,9 @@ def scores(rows: pd.DataFrame) -> str:
     return table(["table", "metric", *systems], lines)
 
 
-def report(rows: pd.DataFrame, *, ours: str, time_limit: float) -> str:
+def report(rows: pd.DataFrame, *, ours: str, time_limit: float, all_versions: bool = False) -> str:
     """The section as Markdown."""
-    rows = prepare(rows, time_limit=time_limit)
+    rows = prepare(rows, time_limit=time_limit, all_versions=all_versions)
     splits = ", ".join(str(seed) for seed in sorted(rows["split"].unique()))
     dates = f"{rows['date'].min()} to {rows['date'].max()}"
     failed = rows[rows["failed"] == 1]
@@ -126,13 +126,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--ours", default="autometa", help="the system that is compared with each other one")
     parser.add_argument("--time", type=float, default=60.0, help="the time limit whose rows are read")
     parser.add_argument("--systems", help="only these, by comma")
+    parser.add_argument("--all-versions", action="store_true", help="rows of earlier versions count where no later are")
     parser.add_argument("--out", type=Path, help="write between the markers of this file, too (docs/benchmarks.md)")
     parser.add_argument("--marker", default="end_to_end", help="name of the markers")
     options = parser.parse_args(arguments)
     rows = pd.read_csv(options.rows, dtype={"version": str}, keep_default_na=True)
     if options.systems:
         rows = rows[rows["system"].isin(options.systems.split(","))]
-    text = report(rows, ours=options.ours, time_limit=options.time)
+    text = report(rows, ours=options.ours, time_limit=options.time, all_versions=options.all_versions)
     print(text)
     if options.out:
         write_between(options.out, options.marker, text)

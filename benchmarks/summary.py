@@ -35,13 +35,17 @@ class Contrast:
     high: float
 
 
-def prepare(rows: pd.DataFrame, *, time_limit: float) -> pd.DataFrame:
+def prepare(rows: pd.DataFrame, *, time_limit: float, all_versions: bool = False) -> pd.DataFrame:
     """Rows of one time limit and, of each system, the version that came last in the file; with their losses.
 
-    Adds ``loss`` (of the constant prediction where failed) and ``order`` (infinite where failed).
+    With all versions, of each run the one that came last. Adds ``loss`` (of the constant prediction where failed) and
+    ``order`` (infinite where failed).
     """
     rows = rows[rows["time_limit"] == time_limit]
-    rows = rows[rows["version"] == rows.groupby("system")["version"].transform("last")]
+    if all_versions:
+        rows = rows.drop_duplicates(["system", "table", "split"], keep="last")
+    else:
+        rows = rows[rows["version"] == rows.groupby("system")["version"].transform("last")]
     falls = rows["metric"] == "auc"
 
     def as_loss(scores: "pd.Series[float]") -> "pd.Series[float]":

@@ -221,6 +221,11 @@ class TestSummary:
         rows = prepare(read_back(made, tmp_path), time_limit=60.0)
         assert rows["score"].tolist() == [1.0]
 
+    def test_rows_of_earlier_versions_count_where_that_is_asked_for_and_no_later_ones_are(self, tmp_path):
+        made = [made_row("ours", "a", 9.0), made_row("ours", "b", 5.0), made_row("ours", "a", 1.0, version="2")]
+        rows = prepare(read_back(made, tmp_path), time_limit=60.0, all_versions=True)
+        assert dict(zip(rows["table"], rows["score"], strict=True)) == {"a": 1.0, "b": 5.0}
+
     def test_bootstrap_draws_families_and_agrees_with_the_normal_interval(self):
         values = np.random.default_rng(1).normal(0.1, 1.0, 200)
         names = [f"t{i}" for i in range(200)]
