@@ -10,7 +10,8 @@ to benchmarks/results/safety and docs/benchmarks.md.
 import argparse
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,8 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "safety"
 DOCS = ROOT / "docs" / "benchmarks.md"
 CLEAN = "as they are"
-COLD = "tpe"
+LEARNED, COLD = "learned", "tpe"
+KEY = ["sources", "task", "steps", "policy"]  # of a row; steps of what was meta-trained for it, else 0
 TRIALS, LONGER = 50, 1.3  # trials by which policies are judged, and how many times as many are run
 SEEDS = 5  # of policies that draw, on sources as they are; on others one
 POINTS = (5, 10, 25, 50)
@@ -68,36 +70,42 @@ def regrets(policy: Policy, target: Target, trials: int, seeds: int) -> NDArray[
     return np.asarray(np.mean(runs, axis=0))
 
 
-def run(name: str, trained: Trained, say: Callable[[str], None]) -> None:
+def run(name: str, trained: Trained, kinds: Sequence[str], say: Callable[[str], None]) -> None:
     """Every policy under every kind of sources; rows that are there are kept."""
     collection = read_collection(folder_of(name))
     split = OneSplit.of(collection)
     goal, trials = RESULTS / f"{collection.card.name}.csv", round(LONGER * TRIALS)
     goal.parent.mkdir(parents=True, exist_ok=True)
-    rows = pd.read_csv(goal, dtype={"task": str}) if goal.exists() else pd.DataFrame()
-    done = set() if rows.empty else set(zip(rows["sources"], rows["task"], strict=True))
-    for kind in (CLEAN, *STRESSES):
+    rows = pd.read_csv(goal, dtype={"task": str}) if goal.exists() else pd.DataFrame(columns=KEY)
+    done = set(rows[KEY].itertuples(index=False, name=None))
+    for kind in kinds:
         # What the process learns from is the same for all tasks; a near copy is one of another task.
         process = trained.process(misled(split.known, kind, split.known.losses[-1], 0))
         for number, target in split.targets.items():
-            if (kind, target.name) in done:
-                continue
             here = misled(split.known.on(target.pool), kind, target.losses, number)
-            policies: dict[str, Policy] = {"learned": LearnedPolicy(here, process=process)}
-            policies |= {rival: POLICIES[rival](here) for rival in RIVALS}
-            seeds = SEEDS if kind == CLEAN else 1
-            new = {n: regrets(p, target, trials, 1 if n in SEEDLESS else seeds) for n, p in policies.items()}
-            if kind == CLEAN:
-                new[COLD] = regrets(TPEPolicy(), target, trials, SEEDS)
-            about = {"sources": kind, "task": target.name, "steps": trained.training.steps}
-            more = [about | {"policy": n} | {str(k + 1): v for k, v in enumerate(r)} for n, r in new.items()]
-            rows = pd.concat([rows, pd.DataFrame(more)], ignore_index=True)
+            policies = {LEARNED: partial(LearnedPolicy, here, process=process)}
+            policies |= {rival: partial(POLICIES[rival], here) for rival in RIVALS}
+            policies |= {COLD: TPEPolicy} if kind == CLEAN else {}
+            for policy, make in policies.items():
+                told = (kind, target.name, trained.training.steps if policy == LEARNED else 0, policy)
+                if told not in done:
+                    seeds = SEEDS if kind == CLEAN and policy not in SEEDLESS else 1
+                    found = regrets(make(), target, trials, seeds)
+                    new = dict(zip(KEY, told, strict=True)) | {str(k + 1): v for k, v in enumerate(found)}
+                    rows = pd.concat([rows, pd.DataFrame([new])], ignore_index=True)
             rows.to_csv(goal, index=False, float_format="%.5g")
             say(f"{kind} {target.name}")
 
 
+def longest(rows: pd.DataFrame) -> list[int]:
+    """Steps of the longest trainings under the kinds of sources, the most first."""
+    most = rows[rows["policy"] == LEARNED].groupby("sources")["steps"].max()
+    return sorted(set(most.tolist()), reverse=True)
+
+
 def lines(rows: pd.DataFrame) -> list[list[str]]:
-    """A line for each kind of sources and policy."""
+    """A line for each kind of sources and policy; where a process was trained more than once, the longest training."""
+    rows = rows[rows["steps"] == rows.groupby(["sources", "policy"])["steps"].transform("max")]
     trials = [c for c in rows.columns if c.isdigit()]
     by = {key: part.set_index("task")[trials] for key, part in rows.groupby(["sources", "policy"], sort=False)}
     cold = by[CLEAN, COLD]
@@ -123,7 +131,7 @@ def report() -> None:
             seeds=SEEDS,
             trials=TRIALS,
             longer=LONGER,
-            steps=f"{rows['steps'].iloc[0]:,}",
+            steps=" or ".join(f"{n:,}" for n in longest(rows)),
         )
         head = ["sources", "policy", *[f"@{k}" for k in POINTS], "cold's 50", "harmed"]
         texts += [note, table(head, lines(rows)) + "\n"]
@@ -135,11 +143,18 @@ if __name__ == "__main__":
     parser.add_argument("what", choices=["run", "report"])
     parser.add_argument("collections", nargs="*")
     parser.add_argument("--steps", type=int, default=1_000)
+    parser.add_argument("--kinds", help="of sources, by comma (default: all)")
     parser.add_argument("--keep", type=Path, help="folder of the meta-trained processes")
     given = parser.parse_args()
     if given.what == "report":
         report()
     else:
         one = Trained(Training(steps=given.steps, validate_every=given.steps), given.keep)
+        all_kinds = (CLEAN, *STRESSES)
         for each in given.collections:
-            run(each, one, lambda line: print(line, file=sys.stderr, flush=True))
+            run(
+                each,
+                one,
+                given.kinds.split(",") if given.kinds else all_kinds,
+                lambda line: print(line, file=sys.stderr, flush=True),
+            )
