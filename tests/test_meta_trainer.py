@@ -137,11 +137,15 @@ def test_a_training_that_never_validates_finitely_gives_the_start_back():
 def test_gradients_that_are_not_finite_are_passed_over_but_not_for_ever():
     def broken(one, tasks, *, good):
         value, gradient = meta_gradient(distance, INNER, one, tasks)
-        return value, gradient if good() else Learner({"w": torch.full((2,), math.nan)}, gradient.rule)
+        if good():
+            return value, gradient
+        return value * math.nan, Learner({"w": torch.full((2,), math.nan)}, gradient.rule)
 
     turns = iter(range(1000))
-    found = trainer(gradient=partial(broken, good=lambda: next(turns) % 2)).train(begin())
+    training = trainer(gradient=partial(broken, good=lambda: next(turns) % 2))
+    found = training.train(begin())
     assert torch.isfinite(found.params["w"]).all()
+    assert math.isfinite(training.progress.loss)
     assert validate(found) < validate(begin())
     with pytest.raises(TrainingError, match="in 21 steps"):
         trainer(gradient=partial(broken, good=lambda: False)).train(begin())

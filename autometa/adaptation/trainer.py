@@ -64,7 +64,7 @@ class Progress:
 
     Attributes:
         step, steps: done, and in all.
-        loss: mean outer loss of the training tasks since the last report.
+        loss: mean outer loss of the steps taken since the last report; NaN where none was taken.
         validation, best: loss of the validation tasks now, and the lowest so far.
         seconds, left: spent on it so far, and still expected.
     """
@@ -155,12 +155,18 @@ class MetaTrainer:
                 validating = max(validating, state.seconds - elapsed)
                 if self._checkpoint is not None:
                     state.to_checkpoint().save(self._checkpoint)
-                self.progress = state.progress(sum(losses) / len(losses), self._limit)
+                self.progress = state.progress(_mean(losses), self._limit)
                 self._watch(self.progress)
                 losses = []
                 if last:
                     break
         return state.best
+
+
+def _mean(losses: list[float]) -> float:
+    """Of those that are finite: a step whose loss is not was not taken. NaN where none is."""
+    finite = [loss for loss in losses if math.isfinite(loss)]
+    return sum(finite) / len(finite) if finite else math.nan
 
 
 class _State:
