@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from autometa.space import Config, Space
 
 Key: TypeAlias = tuple[tuple[str, str], ...]
+GRAIN = 1_000  # steps of a range: configs that no step tells apart count as the same
 
 
 def key(config: Config) -> Key:
@@ -127,6 +128,14 @@ class Pool(Sequence["Config"]):
         if self._parts:
             return np.concatenate([part.units for part in self._parts])
         return np.array([self.space.to_unit(c) for c in self.configs]).reshape(len(self), len(self.space))
+
+    @cached_property
+    def cells(self) -> list[bytes]:
+        """Of each config; equal for those of the same choices whose numbers no step of a range tells apart (GRAIN)."""
+        if self._parts:
+            return [cell for part in self._parts for cell in part.cells]
+        grid = np.round(GRAIN * np.nan_to_num(self.units, nan=-1.0)).astype(np.int16)
+        return [row.tobytes() for row in grid]
 
     @cached_property
     def inputs(self) -> NDArray[np.float64]:

@@ -14,8 +14,10 @@ import pytest
 from autometa.adaptation import InnerLoop
 from autometa.metatrain.synthetic_spaces import synthetic_space
 from autometa.metatrain.synthetic_tasks import SyntheticFamily, prior_tasks
+from autometa.parameters import Float
 from autometa.policies.experts import Parts
 from autometa.policies.learned import LearnedPolicy
+from autometa.policies.learned_process import LearnedProcess
 from autometa.policies.process_network import HEAD
 from autometa.pool import Pool, key
 from autometa.space import Space
@@ -209,3 +211,14 @@ def test_recorded_tasks_teach_on_their_own_pool():
     )
     finite = losses[np.isfinite(losses)]
     assert task.best.loss <= np.quantile(finite, 0.05)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_place_is_asked_for_again_in_its_last_digits(seed):
+    """Falling towards an edge, and rising just before it: a belief in the slope asked for the edge 25 times in 30."""
+    space = Space("line", (Float(name="x", low=0.0, high=1.0, default=0.5),))
+    policy = LearnedPolicy(process=LearnedProcess.shipped())
+    found = search(policy, Task("new", space), lambda c: abs(c["x"] - 0.943), 30, seed=seed)
+    tried = np.array([t.config["x"] for t in found.history])
+    assert len(np.unique(np.round(1000 * tried))) == len(tried)
+    assert found.best.loss < 0.002

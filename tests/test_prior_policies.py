@@ -625,11 +625,18 @@ def test_pending_trials_are_taken_and_say_nothing():
     assert 2 not in found.left(line())
 
 
-def test_pruned_trials_are_taken_and_say_nothing():
+def test_pruned_trials_count_with_what_they_would_have_come_to():
     pool = line()
-    found = Observed.of(Task("new", LINE, (Trial(pool[3], "pruned", 0.1, (0.1,)),)), pool)
-    assert len(found.places) == 0
-    assert found.taken == {3}
+    history = (
+        Trial(pool[1], "complete", 0.5, (0.3, 0.7)),
+        Trial(pool[3], "pruned", 0.9, (0.9,)),
+        Trial(pool[5], "pruned", 0.4),
+        Trial(pool[6], "pruned", NAN, (NAN,)),
+    )
+    found = Observed.of(Task("new", LINE, history), pool)
+    assert found.places.tolist() == [1, 3, 5, 6]
+    assert found.losses == pytest.approx([0.5, 1.1, 0.4, 1.1])
+    assert found.taken == {1, 3, 5, 6}
 
 
 def test_losses_of_a_part_of_the_rows_are_no_losses():

@@ -17,6 +17,7 @@ from ray.tune.search import ConcurrencyLimiter, Searcher  # noqa: E402 (only wit
 
 import autometa  # noqa: E402
 from autometa.errors import InputError, RunError, SpaceError  # noqa: E402
+from autometa.policies.prospects import Prospects  # noqa: E402
 from tests.searches import CONDITIONAL, PLANE, bowl, searched  # noqa: E402
 
 RAY = {"x": tune.uniform(0.0, 1.0), "inner": {"k": tune.randint(1, 9)}, "kind": tune.choice(["a", "b"])}
@@ -212,8 +213,9 @@ def test_a_trial_that_is_stopped_goes_on_as_others_did():
     stopped_at(searcher, "e", [7.0, math.nan], last="stopped")
     assert list(states(searcher).values()) == ["complete", "complete", "stopped", "stopped", "stopped"]
     history = searcher._sweep.task().history
-    assert [t.loss for t in history[:4]] == [1.0, 2.5, 5.0 - 2.0, 4.0]  # gains from the first step: 2.0, 1.5, 2.0
-    assert history[4].state == "failed"
+    assert [t.state for t in history] == ["complete", "complete", "pruned", "pruned", "failed"]
+    prospects = Prospects(history)  # gains from the first step: 2.0, 1.5, 2.0
+    assert [prospects.loss(t) for t in history[2:4]] == [5.0 - 2.0, 4.0]
 
 
 def test_a_trial_that_is_stopped_before_it_has_said_anything_has_failed():

@@ -13,7 +13,6 @@ import numpy as np
 
 from autometa.integrations.branches import within
 from autometa.integrations.shapes import Shape
-from autometa.integrations.stopped import Prospects
 from autometa.pool import Key, key
 from autometa.space import Config
 from autometa.task import Policy, Task, Trial
@@ -116,8 +115,7 @@ class Sweep:
 
     def task(self) -> Task:
         """The sweep as policies see it."""
-        prospects = Prospects([run.reports for run in self.runs.values() if run.state in ("complete", "stopped")])
-        return self._task.observe(*(_trial(run, prospects) for run in self.runs.values()))
+        return self._task.observe(*map(_trial, self.runs.values()))
 
     # As data
 
@@ -170,14 +168,15 @@ class Sweep:
         return self.shape.rounded(config)
 
 
-def _trial(run: Run, prospects: Prospects) -> Trial:
+def _trial(run: Run) -> Trial:
     if run.state == "running":
         return Trial(run.config)
-    loss = prospects.loss(run.reports) if run.state == "stopped" else run.loss
+    stopped = run.state == "stopped"
     curve = tuple(told for _, told in sorted(run.reports.items()))
+    loss = (curve[-1] if curve else math.nan) if stopped else run.loss
     if run.state == "failed" or not math.isfinite(loss):
         return Trial(run.config, "failed", curve=curve)
-    return Trial(run.config, "complete", loss, curve=curve)
+    return Trial(run.config, "pruned" if stopped else "complete", loss, curve=curve)
 
 
 def _as_data(run: Run) -> dict[str, Any]:

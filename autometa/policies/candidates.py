@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from autometa.policies.prospects import Prospects
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -22,9 +24,10 @@ class Observed:
     """What a task's history says of a pool.
 
     Attributes:
-        places: of the n configs with a loss at the full budget, in the order of the trials, shape (n,).
-        losses: theirs, shape (n,), none beyond LARGEST. A failed trial has the worst loss of the others; without
-            others it says nothing.
+        places: of the n configs with a loss at the full budget, or the prospect of one, in the order of the trials,
+            shape (n,).
+        losses: theirs, shape (n,), none beyond LARGEST. A trial that was stopped has the loss that it would have come
+            to, a failed one the worst loss of the others; without others it says nothing.
         taken: places that are not to be proposed again, pending ones included.
     """
 
@@ -37,6 +40,7 @@ class Observed:
         """Read a history."""
         taken: set[int] = set()
         known: dict[int, float] = {}
+        prospects = Prospects(task.history)
         for trial in task.history:
             place = pool.place(trial.config)
             if place is None:
@@ -44,8 +48,13 @@ class Observed:
             taken.add(place)
             if trial.state == "complete" and trial.budget < 1.0:
                 continue
-            if trial.state in ("complete", "failed"):
-                known[place] = trial.loss if trial.state == "complete" else math.nan
+            match trial.state:
+                case "complete":
+                    known[place] = trial.loss
+                case "pruned":
+                    known[place] = prospects.loss(trial)
+                case "failed":
+                    known[place] = math.nan
         losses = np.array(list(known.values()))
         finite = np.isfinite(losses)
         if not finite.any():

@@ -70,7 +70,7 @@ class LearnedPolicy:
         proposals: list[Config] = []
         while len(proposals) < n:
             here = pool if pool is not None else self._drawn(task, seed)
-            batch = self._batch(here, task, min(n - len(proposals), ROUND), seed)
+            batch = self._batch(here, task, min(n - len(proposals), ROUND), seed, drawn=pool is None)
             proposals += batch
             task = task.observe(*map(Trial, batch))
         return proposals
@@ -96,14 +96,17 @@ class LearnedPolicy:
             self._base = (task.space, drawn, draw_base(task.space, known, count=BASE, seed=drawn))
         return draw_pool(task, self._base[2], neighbours=NEIGHBOURS, most=MOST, seed=seed)
 
-    def _batch(self, pool: Pool, task: Task, n: int, seed: int) -> list[Config]:
-        """The next n configs of a pool, each reckoning with those before it."""
+    def _batch(self, pool: Pool, task: Task, n: int, seed: int, *, drawn: bool) -> list[Config]:
+        """The next n configs of a pool, be it given or drawn, each reckoning with those before it."""
         observed = Observed.of(task, pool)
         mixture = self._experts.mixture(pool, task, _fewer(observed))
         if mixture is None:
             places = self._first(pool, task, observed, n, seed)
         else:
-            kept = _descending(mixture.score(), observed.left(pool))[: max(KEPT, KEPT_EACH * n)]
+            left = observed.left(pool)
+            if drawn:
+                left = _news(pool, observed, left) or left
+            kept = _descending(mixture.score(), left)[: max(KEPT, KEPT_EACH * n)]
             places = _grown(mixture, pool, task, kept, n)
         while len(places) < n:  # a small space is used up
             rng = np.random.default_rng([seed, len(task.history) + len(places)])
@@ -127,6 +130,15 @@ class LearnedPolicy:
             places.append(_affordable(pool, _descending(score, left), task))
             taken.add(places[-1])
         return places
+
+
+def _news(pool: Pool, observed: Observed, left: Sequence[int]) -> list[int]:
+    """Places whose configs can be told from all that are tried.
+
+    Whoever is sure of a wrong belief would ask for one and the same place, in its last digits new, again and again.
+    """
+    tried = {pool.cells[place] for place in observed.taken}
+    return [place for place in left if pool.cells[place] not in tried]
 
 
 def _grown(mixture: Mixture, pool: Pool, task: Task, kept: NDArray[np.intp], n: int) -> list[int]:

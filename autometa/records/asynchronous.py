@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autometa.pool import Key, key
+from autometa.pool import GRAIN, Key, key
 from autometa.task import State, Task, Trial
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from autometa.records.replay import Target
     from autometa.space import Config, Space
     from autometa.task import Policy
-
-GRAIN = 1_000  # steps of a range: configs that no step tells apart count as the same
 
 
 @dataclass(frozen=True, eq=False)
