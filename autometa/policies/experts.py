@@ -41,6 +41,7 @@ class Parts:
 
     Attributes:
         process: the meta-trained process.
+        process_below: prior tasks on the pool from which on their covariance says all that the process could.
         copies: expected improvement under the prior tasks themselves.
         shared: the prior tasks' mean and covariance.
         cold: the process of the task's own trials.
@@ -49,6 +50,7 @@ class Parts:
     """
 
     process: bool = True
+    process_below: int = 64
     copies: bool = True
     shared: bool = True
     cold: bool = True
@@ -135,7 +137,7 @@ class Experts:
         """What the past says of the trials, in each form that it has; the trials themselves where it has none."""
         places, losses = observed.places, observed.losses
         told: list[Fit] = []
-        if self.process is not None:
+        if self.process is not None and len(prior) < self.parts.process_below:
             told.append(self.process.belief(pool, places, losses, features, scale).fit(places, losses))
         if len(prior) and (self.parts.shared or not told):
             known = scale or LossScale.vague(losses)
