@@ -1,5 +1,6 @@
 """What a search on a cluster is made of, without a cluster."""
 
+import contextlib
 import fcntl
 import json
 import socket
@@ -21,6 +22,7 @@ from autometa.search.run_folder import trial_folder
 from autometa.search.settings import Settings
 from autometa.search.work import FitJob, FitOutcome, run_fit
 from autometa.space import Space
+from autometa.tables.learners import network
 from autometa.tables.splits import make_folds
 from autometa.tables.table import Features, Table
 
@@ -278,6 +280,29 @@ def test_a_network_trains_on_the_cpu_where_torch_sees_no_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with training_device(0.5) as device:
         assert device.type == "cpu"
+
+
+def test_a_fit_that_runs_out_of_gpu_memory_fails_with_that_reason_and_frees_the_card(work, monkeypatch):
+    freed = []
+
+    @contextlib.contextmanager
+    def card(gpus):
+        assert gpus == 0.5
+        try:
+            yield torch.device("cpu")
+        finally:
+            freed.append("freed")
+
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(network, "training_device", card)
+    monkeypatch.setattr(network, "train", full)
+    config = Space.load("tabular").complete({"algorithm": "network"})
+    outcome = run_fit(FitJob(work=str(work), trial=0, fold=0, config=config, metric="auc", seed=0, gpus=0.5))
+    assert outcome.score is None
+    assert outcome.error.startswith("OutOfMemoryError: CUDA out of memory")
+    assert freed == ["freed"]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here")
