@@ -33,7 +33,9 @@ def test_what_the_trials_say_decides_after_the_portfolio():
 def test_reptile_moves_the_kernel():
     found = collection(related(6, 16))
     prior = PriorTasks.of(found, range(6))
-    weights = [few_shot_policy(prior, steps=s)._then._process.network.place.weight.detach().numpy() for s in (1, 3)]
+    weights = [
+        few_shot_policy(prior, steps=s)._then._experts.process.network.place.weight.detach().numpy() for s in (1, 3)
+    ]
     assert np.abs(weights[0] - weights[1]).max() > 0
 
 
