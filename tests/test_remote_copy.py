@@ -9,19 +9,16 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from killed_runs import Killed, KilledAfter
+from killed_runs import QUICK, Killed, KilledAfter, quick_search
 from tables import classification
 
 import autometa
 from autometa.errors import InputError, MissingExtraError, RunError
 from autometa.search import remote_copy
 from autometa.search.api import resume
-from autometa.search.inline import InlineExecutor
 from autometa.search.remote_copy import MANIFEST, RemoteCopy, fetch, is_address
 from benchmarks.promise_kills import finished, lost
 from benchmarks.promise_runs import call, command, spawn
-
-QUICK = str(Path(__file__).with_name("quick.toml"))
 
 
 class Silent:
@@ -52,26 +49,9 @@ def address(tmp_path, monkeypatch):
     fsspec.filesystem("memory").rm(f"/{tmp_path.name}", recursive=True)
 
 
-def search(address, *, executor=None, watcher=None, trials=4):
-    return autometa.search(
-        classification(150),
-        trials=trials,
-        space=QUICK,
-        workers=1,
-        report=False,
-        out=address,
-        executor=executor or InlineExecutor(),
-        watcher=watcher,
-    )
-
-
 def files(address):
     system, root = fsspec.core.url_to_fs(address)
     return {name[len(root) + 1 :]: system.cat_file(name) for name in system.find(root)}
-
-
-def named(address):
-    return json.loads(files(address)[MANIFEST])["files"]
 
 
 def here(path):
@@ -80,7 +60,7 @@ def here(path):
 
 def test_a_finished_run_and_its_copy_are_the_same_files(address):
     watcher = Silent()
-    result = search(address, watcher=watcher)
+    result = quick_search(address, watcher=watcher, trials=4)
     assert result.path.parent == Path("runs")
     copy = files(address)
     manifest = json.loads(copy.pop(MANIFEST))
@@ -96,9 +76,9 @@ def test_a_finished_run_and_its_copy_are_the_same_files(address):
 
 
 def test_a_killed_run_goes_on_elsewhere_from_its_copy(address, tmp_path):
-    whole = search(f"{address}-whole", trials=6)
+    whole = quick_search(f"{address}-whole", trials=6)
     with pytest.raises(Killed):
-        search(address, executor=KilledAfter(9), trials=6)
+        quick_search(address, executor=KilledAfter(9), trials=6)
     (lost_folder,) = (p for p in Path("runs").iterdir() if p.resolve() != whole.path.resolve())
     shutil.rmtree(lost_folder)
     result = resume(address)
@@ -120,7 +100,7 @@ def test_a_copy_holds_all_that_its_scores_and_journal_name(address, tmp_path, mo
         states.append(files(address))
 
     monkeypatch.setattr(RemoteCopy, "_send", kept)
-    whole = search(address, trials=6).leaderboard
+    whole = quick_search(address, trials=6).leaderboard
     at_work = [s for s in states if any(name.startswith("work/") for name in s)]
     assert len(at_work) > 2
     for number, state in enumerate(at_work):
@@ -173,7 +153,7 @@ def test_a_search_killed_by_force_goes_on_elsewhere(tmp_path, monkeypatch):
 def test_an_address_that_is_taken_is_refused(address):
     fsspec.filesystem("memory").pipe_file(address.removeprefix("memory:/") + "/mine.txt", b"mine")
     with pytest.raises(RunError, match="needs a new or empty address"):
-        search(address)
+        quick_search(address)
     assert not Path("runs").exists()
     with pytest.raises(RunError, match="holds a copy"):
         resume(address)
@@ -182,9 +162,9 @@ def test_an_address_that_is_taken_is_refused(address):
 def test_unknown_addresses_are_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="kind that fsspec knows"):
-        search("nonsense://a/b")
+        quick_search("nonsense://a/b")
     with pytest.raises((MissingExtraError, InputError), match="package"):
-        search("oci://a/b")
+        quick_search("oci://a/b")
     assert not Path("runs").exists()
     assert is_address("s3://a/b")
     assert not is_address(tmp_path)
@@ -192,7 +172,7 @@ def test_unknown_addresses_are_refused(tmp_path, monkeypatch):
 
 def test_a_run_that_is_written_elsewhere_is_left_alone(address):
     with pytest.raises(Killed):
-        search(address, executor=KilledAfter(5))
+        quick_search(address, executor=KilledAfter(5), trials=4)
     system, root = fsspec.core.url_to_fs(address)
     manifest = json.loads(system.cat_file(f"{root}/{MANIFEST}"))
     for host, at, refused in (("elsewhere", 0, True), ("elsewhere", 3600, False)):
@@ -224,7 +204,7 @@ def test_an_address_that_fails_costs_the_copy_and_nothing_else(address, monkeypa
 
     monkeypatch.setattr(remote_copy._Place, "pipe", broken)
     with pytest.raises(RunError, match=r"whole in runs/.* but its copy at memory.* is not: no route to host"):
-        search(address, watcher=watcher)
+        quick_search(address, watcher=watcher, trials=4)
     (run,) = Path("runs").iterdir()
     assert len(autometa.load(run).leaderboard) == 4
     assert [w.code for w in watcher.warned].count("copy-behind") == 1

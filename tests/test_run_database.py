@@ -1,35 +1,16 @@
 """The trials of a run in a database: the same run, its study apart from all others, and clear words when it fails."""
 
 import sqlite3
-from pathlib import Path
 
 import optuna
 import pytest
-from killed_runs import Killed, KilledAfter
-from tables import classification
+from killed_runs import Killed, KilledAfter, quick_search
 
-import autometa
 from autometa.errors import InputError, RunError
 from autometa.search import database
 from autometa.search.api import resume
 from autometa.search.inline import InlineExecutor
 from autometa.search.learning import lesson_of_run
-
-QUICK = str(Path(__file__).with_name("quick.toml"))
-
-
-def search(out, storage=None, *, executor=None, trials=6, **options):
-    return autometa.search(
-        classification(150),
-        trials=trials,
-        space=QUICK,
-        workers=1,
-        report=False,
-        out=out,
-        storage=storage,
-        executor=executor or InlineExecutor(),
-        **options,
-    )
 
 
 @pytest.fixture
@@ -42,15 +23,15 @@ def outcome(result):
 
 
 def test_a_run_in_a_database_is_the_run_in_a_folder(tmp_path, url):
-    kept = search(tmp_path / "kept", url)
-    assert outcome(kept).equals(outcome(search(tmp_path / "plain")))
+    kept = quick_search(tmp_path / "kept", storage=url)
+    assert outcome(kept).equals(outcome(quick_search(tmp_path / "plain")))
     assert not (kept.path / "journal.log").exists()
     assert not kept.path.joinpath("work").exists()
 
 
 def test_runs_in_one_database_stay_apart(tmp_path, url):
     for name in ("one", "two"):
-        search(tmp_path / name, url, trials=3)
+        quick_search(tmp_path / name, storage=url, trials=3)
     studies = optuna.get_all_study_summaries(url)
     assert [s.n_trials for s in studies] == [3, 3]
     assert all(s.study_name.startswith(("autometa-one-", "autometa-two-")) for s in studies)
@@ -59,14 +40,14 @@ def test_runs_in_one_database_stay_apart(tmp_path, url):
 
 
 def test_a_killed_run_goes_on_from_its_database(tmp_path, url):
-    whole = search(tmp_path / "whole")
+    whole = quick_search(tmp_path / "whole")
     with pytest.raises(Killed):
-        search(tmp_path / "cut", url, executor=KilledAfter(9))
+        quick_search(tmp_path / "cut", storage=url, executor=KilledAfter(9))
     assert outcome(resume(tmp_path / "cut")).equals(outcome(whole))
 
 
 def test_later_searches_learn_from_a_database(tmp_path, url):
-    kept, plain = search(tmp_path / "kept", url), search(tmp_path / "plain")
+    kept, plain = quick_search(tmp_path / "kept", storage=url), quick_search(tmp_path / "plain")
     one, other = (lesson_of_run(r.path).task for r in (kept, plain))
     assert [(t.config, t.loss) for t in one.history] == [(t.config, t.loss) for t in other.history]
 
@@ -83,7 +64,7 @@ def test_later_searches_learn_from_a_database(tmp_path, url):
 )
 def test_databases_that_cannot_be_used_are_refused_before_anything_is_written(tmp_path, wrong, message):
     with pytest.raises(InputError, match=message) as refused:
-        search(tmp_path / "run", wrong)
+        quick_search(tmp_path / "run", storage=wrong)
     assert "secret" not in str(refused.value)
     assert not (tmp_path / "run").exists()
 
@@ -97,7 +78,7 @@ def test_a_database_that_vanishes_says_how_to_go_on(tmp_path, url):
                     connection.execute("ALTER TABLE trials RENAME TO away")
 
     with pytest.raises(RunError, match=r"no longer answers: .*go on with autometa resume"):
-        search(tmp_path / "run", url, executor=Vanishing())
+        quick_search(tmp_path / "run", storage=url, executor=Vanishing())
     with sqlite3.connect(tmp_path / "trials.db") as connection:
         connection.execute("ALTER TABLE away RENAME TO trials")
     assert len(resume(tmp_path / "run").leaderboard) == 6
@@ -105,7 +86,7 @@ def test_a_database_that_vanishes_says_how_to_go_on(tmp_path, url):
 
 def test_a_damaged_database_is_told_by_resume(tmp_path, url):
     with pytest.raises(Killed):
-        search(tmp_path / "run", url, executor=KilledAfter(5))
+        quick_search(tmp_path / "run", storage=url, executor=KilledAfter(5))
     (tmp_path / "trials.db").write_bytes(b"not a database" * 100)
     with pytest.raises(RunError, match="one that Optuna can use"):
         resume(tmp_path / "run")

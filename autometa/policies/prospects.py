@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -23,9 +24,13 @@ class Prospects:
     """
 
     def __init__(self, history: Sequence[Trial]) -> None:
-        ended = (t for t in history if t.state in ("complete", "pruned") and t.budget > 0)
-        self._told = [(reach, t) for t in ended if (reach := _reach(t)) and math.isfinite(t.loss)]
+        self._history = history
         self._gains: dict[int, float] = {}
+
+    @cached_property
+    def _told(self) -> list[tuple[int, Trial]]:
+        ended = (t for t in self._history if t.state in ("complete", "pruned") and t.budget > 0)
+        return [(reach, t) for t in ended if (reach := _reach(t)) and math.isfinite(t.loss)]
 
     def loss(self, trial: Trial) -> float:
         """The loss at the end of a trial that was stopped; NaN where it has none."""
