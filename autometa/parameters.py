@@ -133,9 +133,12 @@ class Categorical:
         return self._place(value) is not None
 
     def _place(self, value: Value) -> int | None:
+        return self._places.get((type(value), value))
+
+    @cached_property
+    def _places(self) -> dict[tuple[type, Value], int]:
         # True == 1 == 1.0 in Python; here they are different choices.
-        same = (i for i, c in enumerate(self.choices) if type(value) is type(c) and value == c)
-        return next(same, None)
+        return {(type(c), c): i for i, c in enumerate(self.choices)}
 
     def to_unit(self, value: Value) -> float:
         """The middle of the value's cell in (0, 1)."""

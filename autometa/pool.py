@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
 from autometa.parameters import Categorical
+from autometa.space import key
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from autometa.space import Config, Space
+    from autometa.space import Config, Key, Space
 
-Key: TypeAlias = tuple[tuple[str, str], ...]
 GRAIN = 1_000  # steps of a range: configs that no step tells apart count as the same
-
-
-def key(config: Config) -> Key:
-    """Something equal for equal configs and hashable."""
-    return tuple(sorted((name, repr(value)) for name, value in config.items()))
 
 
 def kernel_inputs(space: Space, units: NDArray[np.float64], *, flagged: Sequence[bool]) -> NDArray[np.float64]:
@@ -127,7 +122,7 @@ class Pool(Sequence["Config"]):
         """The configs in the unit cube, shape (C, d); NaN where a hyperparameter is not active."""
         if self._parts:
             return np.concatenate([part.units for part in self._parts])
-        return np.array([self.space.to_unit(c) for c in self.configs]).reshape(len(self), len(self.space))
+        return self.space.to_units(self.configs)
 
     @cached_property
     def cells(self) -> list[bytes]:

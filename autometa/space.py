@@ -36,6 +36,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Config: TypeAlias = Mapping[str, Value]
+Key: TypeAlias = tuple[tuple[str, str], ...]
+
+
+def key(config: Config) -> Key:
+    """Something equal for equal configs and hashable."""
+    return tuple(sorted((name, repr(value)) for name, value in config.items()))
 
 
 @dataclass(frozen=True)
@@ -274,6 +280,14 @@ class Space:
     def to_unit(self, config: Config) -> NDArray[np.float64]:
         """The place of a config in the unit cube, shape (d,); NaN where inactive."""
         return np.array([p.to_unit(config[p.name]) if p.name in config else math.nan for p in self.parameters])
+
+    def to_units(self, configs: Sequence[Config]) -> NDArray[np.float64]:
+        """The places of n configs in the unit cube, shape (n, d); NaN where inactive."""
+        units = np.full((len(configs), len(self)), np.nan)
+        for place, p in enumerate(self.parameters):
+            held = [i for i, config in enumerate(configs) if p.name in config]
+            units[held, place] = [p.to_unit(configs[i][p.name]) for i in held]
+        return units
 
     def from_unit(self, unit: Sequence[float] | NDArray[np.float64]) -> dict[str, Value]:
         """The config at a place in the unit cube; coordinates of inactive parameters are not read."""

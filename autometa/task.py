@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+from autometa.space import key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
 
-    from autometa.space import Config, Space
+    from autometa.space import Config, Key, Space
 
 State = Literal["complete", "pruned", "failed", "running"]
 
@@ -37,6 +40,11 @@ class Trial:
     budget: float = 1.0
     seconds: float = math.nan
     curve: tuple[float, ...] = ()
+
+    @cached_property
+    def key(self) -> Key:
+        """Of its config; see :func:`autometa.space.key`."""
+        return key(self.config)
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,12 @@ from scipy.stats import rankdata
 
 from autometa.policies.greedy_portfolio import greedy_order
 from autometa.policies.portfolio import affordable, entries, hand_made, hand_orders
-from autometa.pool import key
 from autometa.records.collection import Collection
 from autometa.records.plan import Planned, shared_configs
 from autometa.records.sources import Folds
 from autometa.records.time_model import Shape, TimeModel
 from autometa.search.forecast import SURE
+from autometa.space import key
 from autometa.tables.splits import Folds as RowFolds
 from autometa.tables.table import Table
 

@@ -9,8 +9,7 @@ from autometa.parameters import Categorical, Float, Int
 from autometa.policies.learned_process import LearnedProcess
 from autometa.policies.meta_features import Reader
 from autometa.policies.process_network import ProcessNetwork
-from autometa.pool import key
-from autometa.space import Space
+from autometa.space import Space, key
 from autometa.task import Task, Trial
 
 PLANE = Space("plane", tuple(Float(name=n, low=0.0, high=1.0, default=0.5) for n in "xy"))

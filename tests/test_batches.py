@@ -10,9 +10,9 @@ from autometa.policies.growing import GrowingFit
 from autometa.policies.kernel import Matern
 from autometa.policies.learned import LearnedPolicy
 from autometa.policies.source_copies import GrowingCopies, improvement_on_copies
-from autometa.pool import Pool, key
+from autometa.pool import Pool
 from autometa.records.prior_tasks import PriorTasks
-from autometa.space import Space
+from autometa.space import Space, key
 from autometa.task import Task, Trial
 from tests.searches import CONDITIONAL, PLANE, SMALL, bowl, configs, process, searched
 

@@ -5,8 +5,8 @@ import pytest
 
 from autometa.metatrain.synthetic_spaces import synthetic_space
 from autometa.policies.drawn_pool import draw_base, draw_pool
-from autometa.pool import Pool, key
-from autometa.space import Space, shipped_spaces
+from autometa.pool import Pool
+from autometa.space import Space, key, shipped_spaces
 from autometa.task import Task, Trial
 from tests.searches import CONDITIONAL, PLANE, SMALL, bowl, configs, searched, trial
 

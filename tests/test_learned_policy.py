@@ -19,8 +19,8 @@ from autometa.policies.experts import Parts
 from autometa.policies.learned import LearnedPolicy
 from autometa.policies.learned_process import LearnedProcess
 from autometa.policies.process_network import HEAD
-from autometa.pool import Pool, key
-from autometa.space import Space
+from autometa.pool import Pool
+from autometa.space import Space, key
 from autometa.task import Policy, Task, Trial
 from tests.searches import CONDITIONAL, PLANE, SMALL, bowl, configs, process, search, searched, trial
 

@@ -12,7 +12,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from autometa.pool import key
+from autometa.space import key
 
 WANTED, WORKERS, KILLED = 40, 4, 2
 

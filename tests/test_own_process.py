@@ -22,7 +22,7 @@ def draw(lengths, seed):
 
 
 def lengths_of(belief):
-    return np.ptp(POOL.inputs, axis=0) / np.ptp(belief.covariance.points, axis=0)
+    return np.ptp(POOL.inputs, axis=0) / np.ptp(belief.covariance.covariance.points, axis=0)
 
 
 @pytest.mark.parametrize("length", [0.3, 0.6, 1.2])

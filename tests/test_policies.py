@@ -8,8 +8,7 @@ import pytest
 from autometa.policies.optuna_samplers import GPPolicy, TPEPolicy
 from autometa.policies.portfolio import PortfolioPolicy, affordable, defaults, source_of
 from autometa.policies.random import RandomPolicy
-from autometa.pool import key
-from autometa.space import Space
+from autometa.space import Space, key
 from autometa.task import Costs, Policy, Task, Trial
 
 SPACE = Space.load("tabular")

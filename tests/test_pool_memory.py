@@ -3,7 +3,8 @@
 import pytest
 
 from autometa.policies.pool_memory import MOST, PoolMemory
-from autometa.pool import Pool, key
+from autometa.pool import Pool
+from autometa.space import key
 from tests.searches import CONDITIONAL, configs
 
 

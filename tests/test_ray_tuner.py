@@ -17,7 +17,7 @@ import ray
 from ray import tune
 
 import autometa
-from autometa.pool import key
+from autometa.space import key
 from tests.ray_sweeps import STEPS, WORKERS, a_searcher, cluster, replayed, steady, train
 
 ROOT = Path(__file__).parents[1]

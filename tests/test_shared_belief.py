@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from autometa.policies.gaussian import LossScale
+from autometa.policies.gaussian import LossScale, Remembered, inverse_of
+from autometa.policies.kernel import Matern
 from autometa.policies.shared_belief import LEAST_DOUBT, shared_beliefs
 from autometa.pool import Pool
 from autometa.records.prior_tasks import PriorTasks
@@ -44,7 +45,7 @@ def test_many_tasks_are_their_empirical_covariance():
 def test_the_doubt_falls_as_the_tasks_grow():
     losses = np.random.default_rng(0).random((200, 40))
     found = [shared_beliefs(prior_tasks(losses[:s]), SCALE)[0].covariance for s in (2, 5, 20, 200)]
-    shares = [one.other.variance / one.variances.mean() for one in found]
+    shares = [one.other.variances[0] / one.variances.mean() for one in found]
     assert shares == sorted(shares, reverse=True)
 
 
@@ -53,3 +54,25 @@ def test_tasks_that_do_not_differ_leave_a_doubt(losses):
     K = whole(shared_beliefs(prior_tasks(losses), SCALE)[0])
     assert np.linalg.eigvalsh(K + 1e-9 * np.eye(40)).min() > 0
     assert (np.diag(K) > 0).all()
+
+
+def test_doubts_multiply_what_no_prior_task_has_shown():
+    prior = prior_tasks(np.random.default_rng(0).random((5, 40)))
+    one, two, four = (whole(belief) for belief in shared_beliefs(prior, SCALE, [1.0, 2.0, 4.0]))
+    assert four - two == pytest.approx(2.0 * (two - one))
+    assert (np.diag(two) > np.diag(one)).all()
+
+
+def test_remembered_rows_are_those_of_the_places_asked_about():
+    kernel = Matern(POOL.inputs, 0.5)
+    remembered = Remembered(kernel)
+    for places in (np.arange(3), np.arange(3), np.arange(2, 7), np.arange(3)):
+        assert np.array_equal(remembered.rows(places), kernel.rows(places))
+    assert remembered.rows(np.arange(3)) is remembered.rows(np.arange(3))
+    with pytest.raises(ValueError, match="read-only"):
+        remembered.rows(np.arange(3))[0] = 0.0
+
+
+def test_inverse_of_a_factor_is_that_of_the_matrix():
+    matrix = Matern(POOL.inputs, 0.5).rows(np.arange(40)) + 0.1 * np.eye(40)
+    assert inverse_of(np.linalg.cholesky(matrix)) @ matrix == pytest.approx(np.eye(40), abs=1e-10)

@@ -208,6 +208,15 @@ def test_inactive_coordinates_are_nan():
     assert not math.isnan(unit[names.index("linear_C")])
 
 
+@pytest.mark.parametrize("name", shipped_spaces())
+def test_places_of_many_configs_are_those_of_each(name):
+    space = Space.load(name)
+    rng = np.random.default_rng(0)
+    many = [space.sample(rng) for _ in range(20)]
+    assert np.array_equal(space.to_units(many), [space.to_unit(c) for c in many], equal_nan=True)
+    assert space.to_units([]).shape == (0, len(space))
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_space_comes_back_from_its_own_file(tmp_path, name):
     path = tmp_path / "space.toml"

@@ -13,8 +13,7 @@ import numpy as np
 
 from autometa.integrations.branches import within
 from autometa.integrations.shapes import Shape
-from autometa.pool import Key, key
-from autometa.space import Config
+from autometa.space import Config, Key, key
 from autometa.task import Policy, Task, Trial
 
 State: TypeAlias = Literal["running", "complete", "stopped", "failed"]

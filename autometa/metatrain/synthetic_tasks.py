@@ -17,8 +17,9 @@ import numpy as np
 from autometa.metatrain.hashed_noise import hashed_noise
 from autometa.metatrain.random_functions import Bowl, Branches, Columns, Kind, Trees, Waves, relevances
 from autometa.metatrain.synthetic_spaces import synthetic_space
-from autometa.pool import Pool, key
+from autometa.pool import Pool
 from autometa.records.prior_tasks import PriorTasks
+from autometa.space import key
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -42,7 +42,7 @@ class Observed:
         known: dict[int, float] = {}
         prospects = Prospects(task.history)
         for trial in task.history:
-            place = pool.place(trial.config)
+            place = pool.find(trial.key)
             if place is None:
                 continue
             taken.add(place)

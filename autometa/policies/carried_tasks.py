@@ -10,8 +10,9 @@ import numpy as np
 
 from autometa.policies.pool_memory import PoolMemory
 from autometa.policies.surrogates import Surrogates
-from autometa.pool import Key, Pool, kernel_inputs
+from autometa.pool import Pool, kernel_inputs
 from autometa.records.prior_tasks import PriorTasks
+from autometa.space import Key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

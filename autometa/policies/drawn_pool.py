@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autometa.policies.candidates import representative
-from autometa.pool import Key, Pool, key
+from autometa.pool import Pool
+from autometa.space import Key, key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +54,7 @@ def draw_pool(task: Task, base: Pool, *, neighbours: int, most: int, seed: int) 
         seed: of what is drawn; the length of the history counts as well.
     """
     space, rng = task.space, np.random.default_rng([seed, len(task.history)])
-    trials = {key(t.config): t for t in task.history}
+    trials = {t.key: t for t in task.history}
     reckoned = {k: t for k, t in _reckoned(trials, most).items() if base.find(k) is not None or space.has(t.config)}
     new = {k: t.config for k, t in reckoned.items() if base.find(k) is None}
     complete = [t for t in reckoned.values() if t.state == "complete" and np.isfinite(t.loss)]

@@ -186,7 +186,7 @@ def _with_pending(expected: NDArray[np.float64], pool: Pool, task: Task, observe
 
     Of very many the most promising count: about the others nothing is looked for anyway.
     """
-    places = {place for t in task.pending if (place := pool.place(t.config)) is not None}
+    places = {place for t in task.pending if (place := pool.find(t.key)) is not None}
     waiting = np.array(sorted(places - set(observed.places.tolist())), np.intp)
     if not len(waiting):
         return observed

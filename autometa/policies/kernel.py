@@ -38,19 +38,29 @@ class Matern:
 
     def between(self, some: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
         """Of n points with m others, shape (n, m)."""
-        return self.variance * matern(distances(some, others), self.length)
+        found = matern(distances(some, others), self.length)
+        found *= self.variance
+        return found
 
 
 def distances(some: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
     """Of n points from m others, shape (n, m), by one product of matrices."""
-    squares = (some**2).sum(axis=1)[:, None] + (others**2).sum(axis=1) - 2.0 * (some @ others.T)
+    squares = some @ (-2.0 * others.T)
+    squares += (some**2).sum(axis=1)[:, None]
+    squares += (others**2).sum(axis=1)
     return np.asarray(np.sqrt(np.maximum(squares, 0.0, out=squares), out=squares))
 
 
 def matern(apart: NDArray[np.float64], length: float) -> NDArray[np.float64]:
     """The correlation of points so far apart, of the shape of the distances."""
     scaled = np.sqrt(5.0) / length * apart
-    return np.asarray((1.0 + scaled + scaled**2 / 3.0) * np.exp(-scaled))
+    decay = np.exp(-scaled)
+    shape = scaled / 3.0  # in place from here on: the matrices are large, and what takes time is to write them
+    shape += 1.0
+    shape *= scaled
+    shape += 1.0
+    shape *= decay
+    return np.asarray(shape)
 
 
 def most_likely_length(

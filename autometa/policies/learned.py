@@ -13,8 +13,9 @@ from autometa.policies.experts import CROWD, Experts, Parts
 from autometa.policies.mixture import Mixture
 from autometa.policies.past_tasks import PastTasks
 from autometa.policies.portfolio import SHARE
-from autometa.pool import Pool, key
+from autometa.pool import Pool
 from autometa.records.prior_tasks import PriorTasks
+from autometa.space import key
 from autometa.task import Task, Trial
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class LearnedPolicy:
         if self._base is None or self._base[:2] != (task.space, drawn):
             known = self._experts.past.configs(task.space)
             if crowded:
-                tried = {key(t.config) for t in task.history}
+                tried = {t.key for t in task.history}
                 known = [c for c in known if key(c) not in tried]
             self._base = (task.space, drawn, draw_base(task.space, known, count=BASE, seed=drawn))
         return draw_pool(task, self._base[2], neighbours=NEIGHBOURS, most=MOST, seed=seed)

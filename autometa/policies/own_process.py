@@ -11,7 +11,7 @@ import numpy as np
 from scipy.linalg import cho_solve, cholesky
 from scipy.optimize import minimize
 
-from autometa.policies.gaussian import Belief, LossScale, deviation
+from autometa.policies.gaussian import Belief, LossScale, Remembered, deviation, inverse_of
 from autometa.policies.kernel import Matern, distances
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ def own_belief(pool: Pool, places: NDArray[np.intp], losses: NDArray[np.float64]
     """
     first = _fitted_to(len(places))
     lengths, noise = fitted(pool.inputs[places[:first]], losses[:first])
-    return Belief(np.zeros(len(pool)), Matern(pool.inputs / lengths, 1.0), LossScale.vague(losses), noise)
+    kernel = Remembered(Matern(pool.inputs / lengths, 1.0))  # asked again where the noise alone changes
+    return Belief(np.zeros(len(pool)), kernel, LossScale.vague(losses), noise)
 
 
 def tamed(losses: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -110,7 +111,7 @@ def _energy(
     kernel = (1.0 + scaled + scaled**2 / 3.0) * decay + noise * np.eye(n)
     factor = cholesky(kernel, lower=True, check_finite=False)
     a = cho_solve((factor, True), losses, check_finite=False)
-    inverse = cho_solve((factor, True), np.eye(n), check_finite=False)
+    inverse = inverse_of(factor)
     signal = max(float(losses @ a) / n, 1e-9)
     weights = 0.5 * (inverse - np.outer(a, a) / signal)  # of the gradient with respect to the kernel
     # Of the kernel by each input: sums over pairs of a symmetric matrix times the square of how far apart they are.

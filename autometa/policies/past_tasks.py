@@ -13,8 +13,9 @@ from autometa.parameters import Categorical
 from autometa.policies.candidates import LARGEST
 from autometa.policies.carried_tasks import CarriedTask, CarriedTasks, points_of
 from autometa.policies.surrogates import Surrogates, tamed_with_failures
-from autometa.pool import Key, Pool, key
+from autometa.pool import Pool
 from autometa.records.prior_tasks import FEWEST, PriorTasks
+from autometa.space import Key, key
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,7 +50,7 @@ class PastTask:
         for t in task.history:
             if t.state == "failed" or (t.state == "complete" and t.budget >= 1.0):
                 known = t.state == "complete" and np.isfinite(t.loss)
-                found[key(t.config)] = (t.config, t.loss if known else np.inf)
+                found[t.key] = (t.config, t.loss if known else np.inf)
         losses = np.array([np.clip(loss, -LARGEST, LARGEST) if loss < np.inf else loss for _, loss in found.values()])
         return cls(task.name, task.space, tuple(c for c, _ in found.values()), losses, dict(task.features))
 

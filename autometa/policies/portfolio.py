@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from autometa.policies.candidates import Observed
 from autometa.policies.optuna_samplers import TPEPolicy
-from autometa.pool import Pool, key
+from autometa.pool import Pool
+from autometa.space import key
 from autometa.task import Task, Trial
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class PortfolioPolicy:
 
     def propose(self, task: Task, *, n: int, seed: int, candidates: Sequence[Config] | None = None) -> list[Config]:
         """The next n configs; see :class:`autometa.task.Policy`."""
-        tried = {key(t.config) for t in task.history}
+        tried = {t.key for t in task.history}
         ordered = [d.config for d in defaults(task)]
         left: list[Config] = [config for config in ordered if key(config) not in tried]
         if candidates is not None:  # the history holds what was nearest, so that place in the order counts

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autometa.policies.gaussian import Belief, LossScale, LowRank, Sum
+from autometa.policies.gaussian import Belief, LossScale, LowRank, Remembered, Sum
 from autometa.policies.kernel import Matern
 
 if TYPE_CHECKING:
@@ -35,6 +35,6 @@ def shared_beliefs(prior: PriorTasks, scale: LossScale, doubts: Sequence[float] 
     factors = (scaled - mean).T / np.sqrt(max(len(scaled) - 1, 1))
     # One task has no spread about itself: what its losses vary over the pool stands in.
     variance = max(float((factors**2).sum(axis=1).mean()), doubt * float(mean.var()), 1e-6)
-    shown = LowRank(np.sqrt(1.0 - doubt) * factors, np.zeros(len(mean)))
-    doubtful = [Matern(prior.pool.inputs, LENGTH, factor * doubt * variance) for factor in doubts]
-    return [Belief(mean, Sum(shown, one), scale) for one in doubtful]
+    shown = Remembered(LowRank(np.sqrt(1.0 - doubt) * factors, np.zeros(len(mean))))
+    doubted = Remembered(Matern(prior.pool.inputs, LENGTH, doubt * variance))
+    return [Belief(mean, Sum(shown, doubted, times), scale) for times in doubts]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autometa.pool import GRAIN, Key, key
+from autometa.pool import GRAIN
+from autometa.space import Key, key
 from autometa.task import State, Task, Trial
 
 if TYPE_CHECKING:

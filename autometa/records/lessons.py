@@ -22,11 +22,10 @@ import pyarrow.compute as pc
 
 from autometa.errors import InputError, RunError
 from autometa.parameters import Float
-from autometa.pool import key
 from autometa.records.card import Card, Dataset
 from autometa.records.own_files import CARD, SPACE, read_parts
 from autometa.records.own_writing import table_of, write_table
-from autometa.space import Space, shipped_spaces
+from autometa.space import Space, key, shipped_spaces
 from autometa.tables.meta_features import NAMES
 from autometa.tables.whole_files import write_whole
 

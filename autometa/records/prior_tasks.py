@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy.stats import rankdata
 
-from autometa.pool import Pool, key
+from autometa.pool import Pool
+from autometa.space import key
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import rankdata
 
-from autometa.pool import Pool, key
+from autometa.pool import Pool
 from autometa.records.prior_tasks import FEWEST
 from autometa.tables.meta_features import NAMES
 
@@ -68,7 +68,7 @@ class Neighbour:
         """The first loss of each config by its key; infinite where it failed."""
         losses: dict[tuple[tuple[str, str], ...], tuple[Config, float]] = {}
         for t in _whole(self.task):
-            losses.setdefault(key(t.config), (t.config, t.loss if math.isfinite(t.loss) else math.inf))
+            losses.setdefault(t.key, (t.config, t.loss if math.isfinite(t.loss) else math.inf))
         return losses
 
     @cached_property
@@ -127,7 +127,7 @@ def _whole(task: Task) -> list[Trial]:
 def _teaches(task: Task) -> bool:
     whole = _whole(task)
     known = not np.isnan(_vector(task.features)).any() and any(math.isfinite(t.loss) for t in whole)
-    return known and len({key(t.config) for t in whole}) >= FEWEST
+    return known and len({t.key for t in whole}) >= FEWEST
 
 
 def _akin(one: Config, other: Config) -> bool:
