@@ -6,7 +6,7 @@ Shapes: T episodes of an outer step, w ways, k shots, q query images of a class.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
@@ -39,6 +39,7 @@ from autometa.adaptation import (
 # The batch of an outer step, from the training characters, a generator and k.
 Draw = Callable[[Tensor, torch.Generator, int], Tasks]
 NOTHING = InnerLoop(steps=0)  # what neither adapts nor learns a rule
+few_at_a_time = partial(meta_gradient, chunk=4)  # of eight tasks: on a CPU a fifth faster than all together
 SHARPNESS = 8.0  # of ProtoNet's softmax over mean squared differences of features
 
 
@@ -59,7 +60,7 @@ class Training:
     draw: Draw
     steps: int
     loss: Callable[..., Tensor] = cross_entropy
-    gradient: Callable[..., tuple[Tensor, Learner]] = meta_gradient
+    gradient: Callable[..., tuple[Tensor, Learner]] = few_at_a_time
     outer: Mapping[str, object] = field(default_factory=dict)
     all_characters: bool = False
 
@@ -77,6 +78,16 @@ class Algorithm:
     title: str
     training: str | None
     classifiers: Mapping[str, Classifier]
+
+
+def adapted(inner: InnerLoop) -> dict[str, Classifier]:
+    """As it is trained for, or by more and smaller steps."""
+    return {
+        f"{times * inner.steps} steps, {share} of the rate": by_adaptation(
+            replace(inner, steps=times * inner.steps), share=share
+        )
+        for times, share in ((1, 1.0), (3, 0.5), (5, 0.5), (10, 0.25))
+    }
 
 
 def few_shot(tasks: int, *, ways: int = WAYS, queries: int = 5) -> Draw:
@@ -166,10 +177,10 @@ NEAREST = {
 }
 
 ALGORITHMS = {
-    "maml": Algorithm("MAML", "maml", {"": by_adaptation(MAML)}),
-    "fomaml": Algorithm("FOMAML", "fomaml", {"": by_adaptation(FOMAML)}),
-    "meta-sgd": Algorithm("Meta-SGD", "meta-sgd", {"": by_adaptation(META_SGD)}),
-    "anil": Algorithm("ANIL", "anil", {"": by_adaptation(ANIL)}),
+    "maml": Algorithm("MAML", "maml", adapted(MAML)),
+    "fomaml": Algorithm("FOMAML", "fomaml", adapted(FOMAML)),
+    "meta-sgd": Algorithm("Meta-SGD", "meta-sgd", adapted(META_SGD)),
+    "anil": Algorithm("ANIL", "anil", adapted(ANIL)),
     "reptile": Algorithm(
         "Reptile",
         "reptile",

@@ -10,6 +10,7 @@ Shapes: T episodes, m support images, q query images, w ways, F features.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 import torch
@@ -48,11 +49,13 @@ def accuracies(classify: Classifier, learner: Learner, tasks: Tasks, *, alone: b
         return vmap(of_one, chunk_size=1 if alone else 2)(tasks)
 
 
-def by_adaptation(inner: InnerLoop) -> Classifier:
-    """The network that the inner loop makes of the learner on the support set."""
+def by_adaptation(inner: InnerLoop, *, share: float = 1.0) -> Classifier:
+    """The network that the inner loop makes of the learner on the support set, by so great a share of each rate."""
+    smaller = replace(inner, rate=share * inner.rate)
 
     def classify(learner: Learner, support: Labelled, images: Tensor, *, alone: bool) -> Tensor:
-        adapted = adapt(cross_entropy, learner.params, support, inner, rule=learner.rule)
+        rates = {name: share * rate for name, rate in learner.rule.items()}
+        adapted = adapt(cross_entropy, learner.params, support, smaller, rule=rates)
 
         def scores(some: Tensor) -> Tensor:
             return head(adapted, features(adapted, some))
