@@ -19,7 +19,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import torch
-from results import once, report, with_interval
+from results import interval, once, report, with_interval
 from torch import Tensor
 
 from autometa.adaptation import (
@@ -191,14 +191,15 @@ def train(
 
 
 def plot(found: Mapping[str, np.ndarray], shots: int, into: Path) -> None:
-    """Errors by step, a line for each algorithm."""
+    """Errors by step with the intervals of the table, a line for each algorithm."""
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
-    colours = plt.get_cmap("tab20").colors
-    for colour, (name, losses) in zip(colours, found.items(), strict=False):
-        axes.plot(range(len(SHOWN)), losses.mean(axis=(0, 1)), marker="o", color=colour, label=name)
+    pairs = plt.get_cmap("tab20").colors
+    for colour, (name, losses) in zip(pairs[::2] + pairs[1::2], found.items(), strict=False):
+        means, halves = np.array([interval(losses[:, :, i]) for i in range(len(SHOWN))]).T
+        axes.errorbar(range(len(SHOWN)), means, yerr=halves, marker="o", capsize=3, color=colour, label=name)
     axes.set(
         xticks=range(len(SHOWN)),
         xticklabels=[str(s) for s in SHOWN],
@@ -231,7 +232,10 @@ def main() -> None:
             for name in given.algorithms
         }
         rows = [
-            {"algorithm": name, **{f"{s} steps": with_interval(losses[:, :, i]) for i, s in enumerate(SHOWN)}}
+            {
+                "algorithm": name,
+                **{f"{s} step{'' if s == 1 else 's'}": with_interval(losses[:, :, i]) for i, s in enumerate(SHOWN)},
+            }
             for name, losses in found.items()
         ]
         print(f"{shots} points, {given.tasks:,} held-out tasks, {given.seeds} seeds: mean squared error after")
