@@ -41,16 +41,16 @@ TASKS = 20  # in a step of the outer loop
 UPDATES = 3
 SHOWN = 7  # goals in the figure
 ALGORITHMS = {
-    "MAML": InnerLoop(rate=1.0),
-    "FOMAML": InnerLoop(rate=1.0, second_order=False),
-    "Meta-SGD": InnerLoop(rate=1.0, rates="per parameter"),
+    "MAML": InnerLoop(rate=5.0),
+    "FOMAML": InnerLoop(rate=5.0, second_order=False),
+    "Meta-SGD": InnerLoop(rate=5.0, rates="per parameter"),
     "pretraining": InnerLoop(steps=0),
     "pretraining, falling rate": InnerLoop(steps=0),
     "random init": InnerLoop(steps=0),
     "oracle": InnerLoop(steps=0),
 }
 # What never trained for an update takes the rate that is best on validation goals after as many updates as are judged.
-RATES = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0)
+RATES = (0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 60.0, 75.0)
 CONSTANT = [Update(InnerLoop(rate=rate)) for rate in RATES]
 FALLING = [Update(how.inner, later) for how in CONSTANT for later in (0.5, 0.25, 0.1)]
 CHOICES = {"pretraining": CONSTANT, "pretraining, falling rate": FALLING, "random init": CONSTANT}
@@ -100,7 +100,7 @@ class Points:
         sighted: whether the goal is part of the observation, which makes an oracle.
     """
 
-    discount = 0.9  # what a step does is soon undone by those after it
+    discount = 0.5  # where a step leads shows at once; what comes later is noise of the steps after it
 
     def __init__(self, *, episodes: int = EPISODES, horizon: int = HORIZON, sighted: bool = False) -> None:
         self.episodes, self.horizon, self._sighted = episodes, horizon, sighted
