@@ -133,12 +133,15 @@ class Categorical:
         return self._place(value) is not None
 
     def _place(self, value: Value) -> int | None:
-        return self._places.get((type(value), value))
+        try:
+            return self._places.get((type(value), value))
+        except TypeError:  # what cannot be hashed, such as a list, is no choice
+            return None
 
     @cached_property
     def _places(self) -> dict[tuple[type, Value], int]:
-        # True == 1 == 1.0 in Python; here they are different choices.
-        return {(type(c), c): i for i, c in enumerate(self.choices)}
+        # True == 1 == 1.0 in Python; here they are different choices. NaN, which equals nothing, is none.
+        return {(type(c), c): i for i, c in enumerate(self.choices) if c == c}  # noqa: PLR0124
 
     def to_unit(self, value: Value) -> float:
         """The middle of the value's cell in (0, 1)."""

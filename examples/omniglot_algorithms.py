@@ -39,7 +39,7 @@ from autometa.adaptation import (
 # The batch of an outer step, from the training characters, a generator and k.
 Draw = Callable[[Tensor, torch.Generator, int], Tasks]
 NOTHING = InnerLoop(steps=0)  # what neither adapts nor learns a rule
-few_at_a_time = partial(meta_gradient, chunk=4)  # of eight tasks: on a CPU a fifth faster than all together
+few_at_a_time = partial(meta_gradient, chunk=4)  # of eight tasks: on a CPU a tenth to a fifth faster than all together
 SHARPNESS = 8.0  # of ProtoNet's softmax over mean squared differences of features
 
 

@@ -57,6 +57,19 @@ def test_true_and_one_are_different_choices():
     assert p.from_unit(p.to_unit(1)) is not True
 
 
+@pytest.mark.parametrize("value", [["a"], {"a": 1}, math.nan, 1.0, "b", None])
+def test_what_is_no_choice_is_refused(value):
+    p = Categorical(name="c", choices=("a", 1), default="a")
+    assert not p.holds(value)
+    with pytest.raises(SpaceError, match="'c' must be one of"):
+        p.to_unit(value)
+
+
+def test_nan_is_no_choice():
+    with pytest.raises(SpaceError, match="default"):
+        Categorical(name="c", choices=(math.nan, 1.0), default=math.nan)
+
+
 def test_every_default_is_a_config():
     for space in SHIPPED.values():
         space.check(space.complete({}))

@@ -18,7 +18,7 @@ from autometa.tables.meta_features import NAMES
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from autometa.space import Config
+    from autometa.space import Config, Key
     from autometa.task import Task, Trial
 
 NEAREST = 5
@@ -64,9 +64,9 @@ class Neighbour:
     distance: float
 
     @cached_property
-    def _losses(self) -> dict[tuple[tuple[str, str], ...], tuple[Config, float]]:
+    def _losses(self) -> dict[Key, tuple[Config, float]]:
         """The first loss of each config by its key; infinite where it failed."""
-        losses: dict[tuple[tuple[str, str], ...], tuple[Config, float]] = {}
+        losses: dict[Key, tuple[Config, float]] = {}
         for t in _whole(self.task):
             losses.setdefault(t.key, (t.config, t.loss if math.isfinite(t.loss) else math.inf))
         return losses
